@@ -1,0 +1,28 @@
+# Two commands for a newcomer: `make demo` and `make test`. Everything else is in `make help`.
+SHELL := /bin/bash
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+
+.PHONY: help install demo serve test lint lock clean
+
+help:                ## what can be made
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## */\t/' | expand -t 18
+
+install: $(STAMP)    ## the virtual environment, from the hashed lock
+
+$(STAMP): infra/requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or later is needed, this is " + sys.version)'
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r infra/requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+lock:                ## make the lock anew: names, versions and hashes, no address
+	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-annotate --no-header \
+	    --extra dev --python-version 3.11 pyproject.toml -o infra/requirements.lock
+	@! grep -nE 'https?://' infra/requirements.lock
+
+clean:               ## what was built, not what was stored
+	rm -rf build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
