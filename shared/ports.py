@@ -1,0 +1,184 @@
+"""The four ports (DESIGN section 6), and the log reader. Small on purpose: each has one contract suite.
+
+Errors are of `shared.domain.errors`: `Conflict` when a precondition does not hold, `Unavailable` when a service
+did not answer (the effect may have happened), `Permanent` kinds when it never will.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+from shared.domain.job import JobSeen, JobSpec
+
+Json = Mapping[str, Any]
+Clock = Callable[[], datetime]
+
+
+# -- documents ----------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Stored:
+    """A document as it was read; `version` is opaque and changes with every write."""
+
+    path: str
+    data: Json
+    version: str
+
+    @property
+    def id(self) -> str:
+        return self.path.rsplit("/", 1)[-1]
+
+
+@dataclass(frozen=True)
+class Create:
+    path: str
+    data: Json
+
+
+@dataclass(frozen=True)
+class Update:
+    """Replaces the whole document, if it still has `version`."""
+
+    path: str
+    data: Json
+    version: str
+
+
+@dataclass(frozen=True)
+class Delete:
+    path: str
+    version: str
+
+
+Write = Create | Update | Delete
+Operator = Literal["==", "in", "<", "<=", ">", ">=", "array_contains"]
+
+
+@dataclass(frozen=True)
+class Where:
+    """`field` is a dotted path inside the document, such as `pipeline.slug`."""
+
+    field: str
+    op: Operator
+    value: Any
+
+
+@dataclass(frozen=True)
+class Order:
+    field: str
+    descending: bool = False
+
+
+@dataclass(frozen=True)
+class Query:
+    """Documents of one collection (`projects/p/analyses`) or of all of that name (`*/analyses`).
+
+    Results are in `order`, ties by document id in the direction of the last order field; documents that lack a
+    field that is ordered by are left out, as Firestore does. `after` is a `Page.next` of the same query.
+    """
+
+    collection: str
+    where: tuple[Where, ...] = ()
+    order: tuple[Order, ...] = ()
+    limit: int = 50
+    after: tuple[Any, ...] | None = None
+
+
+@dataclass(frozen=True)
+class Page:
+    """`next` is None on the last page, and only there."""
+
+    items: tuple[Stored, ...]
+    next: tuple[Any, ...] | None
+
+
+class Documents(Protocol):
+    def get(self, path: str) -> Stored | None: ...
+
+    def query(self, query: Query) -> Page: ...
+
+    def commit(self, writes: Sequence[Write]) -> None:
+        """All or nothing. Raises Conflict(path) of the first write whose condition does not hold."""
+
+    def watch(self, query: Query) -> Iterator[Page]:
+        """The page now, and again after every change to it, until the consumer stops iterating."""
+
+
+# -- bus ----------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Message:
+    """What is published: bytes, string attributes (filters see only these), and an optional ordering key."""
+
+    data: bytes
+    attributes: Mapping[str, str]
+    ordering_key: str = ""
+
+
+class Bus(Protocol):
+    def publish(self, topic: str, message: Message) -> str:
+        """Returns the message id once the bus has it. `topic` is a short name of infra/topology.yaml."""
+
+
+# -- objects ------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class ObjectStat:
+    """`crc32c` is base64 of the big-endian checksum, as Cloud Storage gives it; `size` in bytes."""
+
+    path: str
+    size: int
+    crc32c: str
+    generation: int
+    updated_at: datetime
+
+
+class Objects(Protocol):
+    """Paths are relative to `bucket`, never absolute, never with `..`."""
+
+    def stat(self, bucket: str, path: str) -> ObjectStat | None: ...
+
+    def list(self, bucket: str, prefix: str) -> Iterator[ObjectStat]:
+        """In order of path."""
+
+    def read(self, bucket: str, path: str, *, start: int = 0, length: int | None = None) -> bytes:
+        """Raises NotFound."""
+
+    def write(self, bucket: str, path: str, data: bytes, *, if_generation: int | None = None) -> ObjectStat:
+        """`if_generation=0` means "only if it does not exist". Raises Conflict(path)."""
+
+    def upload(self, bucket: str, path: str, source: Path, *, if_generation: int | None = None) -> ObjectStat:
+        """As `write`, from a local file, in bounded memory."""
+
+    def local(self, bucket: str, path: str) -> AbstractContextManager[Path]:
+        """A local file with the object's bytes, checksum verified, for as long as the context lasts."""
+
+    def url(self, bucket: str, path: str, *, expires_in_s: int) -> str:
+        """An address from which a person can download the object for a while."""
+
+
+# -- engine -------------------------------------------------------------------------------------------------------
+
+
+class Engine(Protocol):
+    def start(self, spec: JobSpec) -> JobSeen:
+        """CreateJob; that the job exists already is success. Raises EngineRefused, Unavailable."""
+
+    def describe(self, name: str) -> JobSeen:
+        """GetJob, and ListTasks once tasks may exist; a missing job is an answer (`NOT_FOUND`), not an error."""
+
+    def cancel(self, name: str) -> None:
+        """CancelJob. A job that is final, is being cancelled, or is gone is not an error: ask `describe`."""
+
+
+class Logs(Protocol):
+    def tail(self, job_uid: str, task: int, *, max_bytes: int) -> tuple[bytes, int]:
+        """The last bytes of a task's log and its full size in bytes. Raises Unavailable, with why."""
