@@ -109,7 +109,7 @@ class Retries(_Strict):
     max: int = Field(default=0, ge=0, le=10, description="Retries of one task after its first attempt, 0-10.")
     on_exit_codes: Several[int] = Field(
         default=(),
-        description="Only these exit codes are retried (1-255, Batch's own 50000-50006). Empty: every failure.",
+        description="Only these exit codes are retried (1-255, Batch's 50000-50006). Empty: every failure.",
     )
 
     @model_validator(mode="after")
