@@ -1,7 +1,7 @@
 """What a run costs, as an estimate: billed seconds times a price table's hourly price.
 
-Billing begins with the VM, from SCHEDULED (../shared/PLATFORM.md), so the time that counts is longer than the run
-seconds. Only VMs are priced: no disk, network or storage. Where a price is not known, the answer says so.
+Billing begins with the VM, from SCHEDULED (../shared/PLATFORM.md), so the time that counts is longer than the
+run seconds. Only VMs are priced: no disk, network or storage. Where a price is not known, the answer says so.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 Price = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
-NOTHING_BILLED = "no VM was ever scheduled"
+NOTHING_BILLED = "the job never got a VM"
 DECIMALS = 6
 """Of an amount; a short run on a spot VM costs well under a cent."""
 
@@ -74,7 +74,7 @@ class Cost:
     currency: str
     billed_seconds: float
     complete: bool
-    reason: str = ""
+    reason: str | None = None
     basis: Literal["estimate", "billed"] = "estimate"
 
 
@@ -83,8 +83,8 @@ def estimate(
 ) -> Cost:
     """The cost of a job from SCHEDULED to its end, or so far (`complete` False) while it has not ended.
 
-    `scheduled_at` None: it was never SCHEDULED, so nothing is billed. With several VMs each is billed for the whole
-    time, which is the most that they can cost.
+    `scheduled_at` None: it was never SCHEDULED, so nothing is billed. With several VMs each is billed for the
+    whole time, which is the most that they can cost.
     """
     if scheduled_at is None:
         return Cost(0.0, table.currency, 0.0, complete=ended_at is not None, reason=NOTHING_BILLED)
@@ -98,7 +98,7 @@ def estimate(
         currency=table.currency,
         billed_seconds=seconds,
         complete=not doubts,
-        reason="; ".join(doubts),
+        reason="; ".join(doubts) or None,
     )
 
 
@@ -115,7 +115,7 @@ def _price_per_hour(table: PriceTable, vm: Vm) -> tuple[float | None, str]:
 
 
 def _unknown_zone(spot: Mapping[str, float], table: PriceTable, vm: Vm) -> tuple[float | None, str]:
-    """The mean of the region's zones, said openly: one zone's price would look exact, and on-demand is not paid."""
+    """The mean over the region's zones, said openly: one zone's price would look exact."""
     where = f"zone {vm.zone} is not in price table {table.name}" if vm.zone else "the VM's zone is not known"
     if not spot:
         return None, f"{where}, and no zone of {vm.region} has a spot price for {vm.machine_type} there"
