@@ -13,6 +13,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
+from shared.domain.files import FileSeen
 from shared.domain.job import JobSeen, JobSpec
 
 Json = Mapping[str, Any]
@@ -130,32 +131,21 @@ class Bus(Protocol):
 # -- objects ------------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
-class ObjectStat:
-    """`crc32c` is base64 of the big-endian checksum, as Cloud Storage gives it; `size` in bytes."""
-
-    path: str
-    size: int
-    crc32c: str
-    generation: int
-    updated_at: datetime
-
-
 class Objects(Protocol):
     """Paths are relative to `bucket`, never absolute, never with `..`."""
 
-    def stat(self, bucket: str, path: str) -> ObjectStat | None: ...
+    def stat(self, bucket: str, path: str) -> FileSeen | None: ...
 
-    def list(self, bucket: str, prefix: str) -> Iterator[ObjectStat]:
+    def list(self, bucket: str, prefix: str) -> Iterator[FileSeen]:
         """In order of path."""
 
     def read(self, bucket: str, path: str, *, start: int = 0, length: int | None = None) -> bytes:
         """Raises NotFound."""
 
-    def write(self, bucket: str, path: str, data: bytes, *, if_generation: int | None = None) -> ObjectStat:
+    def write(self, bucket: str, path: str, data: bytes, *, if_generation: int | None = None) -> FileSeen:
         """`if_generation=0` means "only if it does not exist". Raises Conflict(path)."""
 
-    def upload(self, bucket: str, path: str, source: Path, *, if_generation: int | None = None) -> ObjectStat:
+    def upload(self, bucket: str, path: str, source: Path, *, if_generation: int | None = None) -> FileSeen:
         """As `write`, from a local file, in bounded memory."""
 
     def local(self, bucket: str, path: str) -> AbstractContextManager[Path]:

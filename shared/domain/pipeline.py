@@ -143,7 +143,7 @@ class Output(_Strict):
 
     glob: str = Field(
         description="Relative to analyses/{slug}/. `*` and `?` stay inside a folder, `**/` spans folders, "
-        "`{sample}` stands for a sample's name, percent-encoded (`file_stem`).",
+        "`{sample}` stands for a sample's name, percent-encoded (`files.file_stem`).",
     )
     kind: OutputKind = Field(strict=False, description="What the file is for.")
     required: bool = Field(

@@ -1,0 +1,103 @@
+"""From an accepted request to its document and its Batch job: pure, so that REST and the function do the same."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from shared.domain import paths
+from shared.domain.analysis import Analysis, InputFile, Job, PipelineRun, Status
+from shared.domain.job import JobSpec, Runnable
+from shared.domain.lifecycle import entered
+from shared.domain.pipeline import Pipeline
+from shared.domain.project import Project
+from shared.domain.request import SubmitRequest
+
+MOUNT = "/mnt/disks/project"
+"""Where a task finds the project bucket as a folder."""
+
+FIRST_DETAIL = "Accepted; the job is about to be handed to Batch."
+
+
+def new_analysis(
+    request: SubmitRequest, project: Project, pipeline: Pipeline, input_files: tuple[InputFile, ...],
+    now: datetime, *, source: str, rerun_of: str | None = None,
+) -> Analysis:
+    """The document as it is first committed: `queued`, with its first history entry and event."""
+    identity = request.analysis_id
+    accepted = Analysis(
+        id=identity, project=project.id, display_id=request.display_id, slug=request.slug, bucket=project.bucket,
+        request_id=request.request_id, request_digest=request.digest(),
+        status=Status.QUEUED, status_detail=FIRST_DETAIL,
+        pipeline=PipelineRun(
+            slug=pipeline.slug, version=pipeline.version, definition=pipeline.model_dump(mode="json")
+        ),
+        inputs=request.inputs, input_files=input_files, origin=request.origin, samples=request.samples,
+        order_id=request.order_id, rerun_of=rerun_of,
+        job=Job(name=f"{project.batch_parent}/jobs/{paths.job_id(identity)}", region=project.region),
+        created_at=now, created_by=request.requested_by, updated_at=now,
+    )
+    reason = f"Rerun of {rerun_of}." if rerun_of else "Requested."
+    return entered(accepted, Status.QUEUED, now, by=request.requested_by, source=source, reason=reason)
+
+
+def rerun_request(analysis: Analysis, *, request_id: str, display_id: str, by: str) -> SubmitRequest:
+    """The same inputs and samples under a new id, with the version that was run and not the newest (C06)."""
+    return SubmitRequest(
+        request_id=request_id, project=analysis.project, display_id=display_id,
+        pipeline=analysis.pipeline.slug, version=analysis.pipeline.version, inputs=dict(analysis.inputs),
+        samples=analysis.samples, origin=analysis.origin, order_id=analysis.order_id, requested_by=by,
+    )
+
+
+def job_files(analysis: Analysis) -> dict[str, Any]:
+    """What a task reads about its analysis, by path in the bucket: never spliced into a command."""
+    return {
+        f"{analysis.folder}request/inputs.json": dict(analysis.inputs),
+        f"{analysis.folder}request/samples.json": [sample.model_dump(mode="json") for sample in analysis.samples],
+    }
+
+
+def job_spec(analysis: Analysis, project: Project, notify_topic: str) -> JobSpec:
+    """The Batch job of an analysis. Its id is derived from the analysis id, so CreateJob may be repeated."""
+    pipeline = Pipeline.model_validate(analysis.pipeline.definition)
+    folder = f"{MOUNT}/{analysis.folder}"
+    return JobSpec(
+        parent=project.batch_parent,
+        job_id=paths.job_id(analysis.id),
+        runnables=tuple(Runnable(r.image, r.command, r.environment) for r in pipeline.runnables),
+        environment={
+            "IFLOW_ANALYSIS_ID": analysis.id,
+            "IFLOW_PROJECT": analysis.project,
+            "IFLOW_BUCKET_DIR": MOUNT,
+            "IFLOW_OUTPUT_DIR": folder.rstrip("/"),
+            "IFLOW_INPUTS": f"{folder}request/inputs.json",
+            "IFLOW_SAMPLES": f"{folder}request/samples.json",
+        },
+        bucket=analysis.bucket,
+        mount_path=MOUNT,
+        machine_type=pipeline.resources.machine_type,
+        cpu_milli=pipeline.resources.cpu_milli,
+        memory_mib=pipeline.resources.memory_mib,
+        boot_disk_mib=pipeline.resources.boot_disk_mib,
+        spot=pipeline.resources.spot,
+        task_count=pipeline.task_count,
+        parallelism=pipeline.parallelism,
+        max_retries=pipeline.retries.max,
+        retry_exit_codes=pipeline.retries.on_exit_codes,
+        max_run_seconds=pipeline.max_run_seconds,
+        labels=labels_of(analysis),
+        notify_topic=notify_topic,
+        service_account=project.service_account,
+    )
+
+
+def labels_of(analysis: Analysis) -> Mapping[str, str]:
+    """For logs and, on the VMs, for billing (C29). Google's rule: a-z, 0-9, `-` and `_`, at most 63 characters."""
+    return {
+        "iflow-analysis": analysis.id,
+        "iflow-project": analysis.project,
+        "iflow-pipeline": analysis.pipeline.slug,
+        "iflow-pipeline-version": analysis.pipeline.version.replace(".", "-"),
+    }

@@ -1,0 +1,289 @@
+"""The analysis document (DESIGN section 4): one document says everything an operator needs.
+
+It is frozen: what happens to an analysis is decided by the pure functions of `lifecycle` and `ingest`, each of
+which returns another one. Extra fields are refused, so a document that we do not understand is never overwritten.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from shared.domain import paths
+from shared.domain.clock import Time
+from shared.domain.events import Event, EventType, analysis_event
+from shared.domain.job import JobState
+from shared.domain.pipeline import OutputKind
+from shared.domain.request import Origin, Sample
+
+SCHEMA_VERSION = 1
+
+HEAD_OF_HISTORY = 200
+"""Entries kept in the document. A legal path has a handful; the bound is for a fault that we have not met."""
+
+HEAD_OF_OUTPUTS = 200
+"""Outputs kept in the document (about 250 bytes each); the whole list then lies in the bucket."""
+
+LONGEST_TEXT = 4_000
+"""Characters of a message kept in the document; Batch and pipelines have been seen to write megabytes."""
+
+
+class Status(StrEnum):
+    QUEUED = "queued"
+    RUNNING = "running"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+    @property
+    def final(self) -> bool:
+        return self in FINAL
+
+
+FINAL = frozenset({Status.SUCCEEDED, Status.FAILED, Status.CANCELLED})
+UNFINISHED = (Status.QUEUED, Status.RUNNING)
+
+
+class IngestStatus(StrEnum):
+    PENDING = "pending"
+    RUNNING = "running"
+    READY = "ready"
+    FAILED = "failed"
+    NOT_APPLICABLE = "not_applicable"
+
+
+class FailureKind(StrEnum):
+    EXIT_CODE = "exit_code"
+    OUT_OF_MEMORY = "out_of_memory"
+    PREEMPTED = "preempted"
+    TIMEOUT = "timeout"
+    VM_LOST = "vm_lost"
+    IMAGE = "image"
+    PERMISSION = "permission"
+    QUOTA = "quota"
+    OUTPUTS_MISSING = "outputs_missing"
+    JOB_LOST = "job_lost"
+    REJECTED_BY_BATCH = "rejected_by_batch"
+    UNKNOWN = "unknown"
+
+
+class Part(BaseModel):
+    """A piece of the document: frozen, and nothing in it that is not named here."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+
+
+class Change(Part):
+    """One entry of the history: a change of status, a request to cancel, an ingest that ended."""
+
+    at: Time
+    from_: str | None = Field(alias="from")
+    to: str
+    by: str
+    source: str
+    reason: str
+
+
+class CancelRequested(Part):
+    by: str
+    at: Time
+
+
+class PipelineRun(Part):
+    """Which pipeline ran, with a frozen copy of its definition."""
+
+    slug: str
+    version: str
+    definition: Mapping[str, Any]
+
+
+class InputFile(Part):
+    """An input as it was when the request was accepted; `size` in bytes."""
+
+    path: str
+    size: int
+    generation: int
+
+
+class Output(Part):
+    """`path` is relative to the project bucket, `size` in bytes, `crc32c` as Cloud Storage writes it."""
+
+    path: str
+    kind: OutputKind
+    sample: str | None = None
+    size: int
+    crc32c: str
+    generation: int
+
+
+class CostSeen(Part):
+    """`complete` is False where a price or a time is not known; `reason` then says which."""
+
+    amount: float | None
+    currency: str
+    billed_seconds: float
+    basis: Literal["estimate", "billed"] = "estimate"
+    complete: bool
+    reason: str | None = None
+
+
+class Metrics(Part):
+    """Seconds: `queue` until Batch scheduled the job, `prepare` until the first task ran, `run` until the end."""
+
+    queue_seconds: float | None = None
+    prepare_seconds: float | None = None
+    run_seconds: float | None = None
+    tasks: int | None = None
+    retries: int | None = None
+    preemptions: int | None = None
+    cost: CostSeen | None = None
+    pipeline: Mapping[str, Any] = Field(default_factory=dict)
+    note: str | None = None
+
+
+class Failure(Part):
+    kind: FailureKind
+    exit_code: int | None = None
+    task: int | None = None
+    message: str
+    hint: str
+
+
+class Job(Part):
+    """`uid` and `created_at` are None until CreateJob has answered; `missing_since` while GetJob finds nothing."""
+
+    name: str
+    region: str
+    uid: str | None = None
+    created_at: Time | None = None
+    state: JobState | None = None
+    missing_since: Time | None = None
+
+
+class Lease(Part):
+    holder: str
+    until: Time
+
+
+class IngestedFile(Part):
+    """One output VCF: counts as `iflow variants check` gives them, and where its table lies in the bucket."""
+
+    path: str
+    table: str | None = None
+    records: int = 0
+    rows: int = 0
+    skipped: Mapping[str, int] = Field(default_factory=dict)
+    samples: tuple[str, ...] = ()
+    warnings: int = 0
+
+
+class Ingest(Part):
+    """`progress` is a sentence for people; `attempts` counts leases that were taken."""
+
+    status: IngestStatus = IngestStatus.PENDING
+    lease: Lease | None = None
+    attempts: int = 0
+    started_at: Time | None = None
+    finished_at: Time | None = None
+    progress: str | None = None
+    rows: int | None = None
+    files: tuple[IngestedFile, ...] = ()
+    cache: str | None = None
+    report: Mapping[str, Any] = Field(default_factory=dict)
+    failure: str | None = None
+    versions: Mapping[str, str] = Field(default_factory=dict)
+
+
+class Analysis(Part):
+    id: str
+    project: str
+    display_id: str
+    slug: str
+    bucket: str
+    request_id: str
+    request_digest: str
+    schema_version: Literal[1] = 1
+
+    status: Status
+    status_detail: str
+    cancel_requested: CancelRequested | None = None
+
+    pipeline: PipelineRun
+    inputs: Mapping[str, Any]
+    input_files: tuple[InputFile, ...] = ()
+    origin: Origin
+    samples: tuple[Sample, ...] = ()
+    order_id: str | None = None
+    rerun_of: str | None = None
+
+    outputs: tuple[Output, ...] = ()
+    outputs_total: int = 0
+    outputs_path: str | None = None
+    metrics: Metrics = Metrics()
+    failure: Failure | None = None
+    logs_url: str | None = None
+    job: Job
+    ingest: Ingest = Ingest()
+
+    history: tuple[Change, ...] = ()
+    history_total: int = 0
+    unsent: tuple[Event, ...] = ()
+    unsent_since: Time | None = None
+    events_total: int = 0
+
+    created_at: Time
+    created_by: str
+    updated_at: Time
+    started_at: Time | None = None
+    finished_at: Time | None = None
+
+    @property
+    def doc_path(self) -> str:
+        return paths.analysis_doc(self.project, self.id)
+
+    @property
+    def folder(self) -> str:
+        """Outputs lie here, relative to the project bucket; ends in a slash."""
+        return paths.folder(self.slug)
+
+    def to_document(self) -> dict[str, Any]:
+        return self.model_dump(mode="json", by_alias=True)
+
+    @classmethod
+    def from_document(cls, data: Mapping[str, Any]) -> Self:
+        return cls.model_validate(data)
+
+    def changed(self, **fields: Any) -> Self:
+        """A copy with other values in some fields (no validation: callers pass typed values)."""
+        return self.model_copy(update=fields)
+
+    def with_history(self, change: Change) -> Self:
+        """The first entries stay for ever; past the bound the newest takes the last place."""
+        kept = self.history if len(self.history) < HEAD_OF_HISTORY else self.history[:-1]
+        return self.changed(history=(*kept, change), history_total=self.history_total + 1)
+
+    def with_event(self, kind: EventType, at: Time, data: Mapping[str, Any]) -> Self:
+        """The event is committed with the state that it announces, and published after that."""
+        event = analysis_event(
+            kind, project=self.project, analysis=self.id, sequence=self.events_total + 1, at=at, data=data
+        )
+        return self.changed(
+            unsent=(*self.unsent, event),
+            unsent_since=self.unsent_since or at,
+            events_total=self.events_total + 1,
+        )
+
+    def without_unsent(self, published: frozenset[str]) -> Self:
+        left = tuple(event for event in self.unsent if event.id not in published)
+        return self.changed(unsent=left, unsent_since=left[0].time if left else None)
+
+
+def shorten(text: str, limit: int = LONGEST_TEXT) -> str:
+    """The head of a long text, and how long it was; a NUL or other control character becomes a space."""
+    clean = "".join(c if c.isprintable() or c in "\n\t" else " " for c in text)
+    if len(clean) <= limit:
+        return clean
+    return f"{clean[:limit]} … ({len(clean):,} characters in all)"

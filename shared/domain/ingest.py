@@ -1,0 +1,87 @@
+"""The ingest's own small state machine inside the analysis: a lease that is taken, renewed, and given back once.
+
+    pending -> running -> ready | failed        (a lease that ran out: running -> running, by another holder)
+
+A second trigger while the lease is held does nothing; after it has run out it takes over; after `ready` it does
+nothing unless forced (C54).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import Any
+
+from shared.domain.analysis import Analysis, Ingest, IngestedFile, IngestStatus, Lease, Status, shorten
+from shared.domain.events import EventType
+from shared.domain.lifecycle import Advanced, Answer, Unchanged
+from shared.domain.policy import Policy
+
+
+def take_lease(analysis: Analysis, holder: str, now: datetime, policy: Policy, *, force: bool = False) -> Answer:
+    """The ingest is now `holder`'s until the lease runs out; or why it is not to be begun."""
+    ingest = analysis.ingest
+    if analysis.status is not Status.SUCCEEDED or ingest.status is IngestStatus.NOT_APPLICABLE:
+        return Unchanged(f"the analysis is {analysis.status}: there is nothing to ingest")
+    if ingest.status is IngestStatus.RUNNING and ingest.lease and ingest.lease.until > now:
+        return Unchanged(f"{ingest.lease.holder} is at it until {ingest.lease.until:%H:%M:%S} UTC")
+    if ingest.status in (IngestStatus.READY, IngestStatus.FAILED) and not force:
+        return Unchanged(f"the ingest is {ingest.status} already; force it to do it again")
+    if ingest.status is IngestStatus.RUNNING and ingest.attempts >= policy.ingest_attempts and not force:
+        return ingest_failed(analysis, f"the ingest died {ingest.attempts} times without saying why", now)
+    begun = ingest.model_copy(update={
+        "status": IngestStatus.RUNNING,
+        "lease": _lease(holder, now, policy),
+        "attempts": 1 if force else ingest.attempts + 1,
+        "started_at": now, "finished_at": None, "failure": None, "progress": "Starting.",
+    })
+    return Advanced(_with(analysis, begun, now))
+
+
+def renew_lease(analysis: Analysis, holder: str, now: datetime, policy: Policy, progress: str) -> Answer:
+    """Says how far it is, and keeps the lease; `Unchanged` when it has been lost to another holder."""
+    if not holds_lease(analysis, holder):
+        return Unchanged("the lease is somebody else's now")
+    going = analysis.ingest.model_copy(update={"lease": _lease(holder, now, policy), "progress": progress})
+    return Advanced(_with(analysis, going, now))
+
+
+def holds_lease(analysis: Analysis, holder: str) -> bool:
+    ingest = analysis.ingest
+    return ingest.status is IngestStatus.RUNNING and ingest.lease is not None and ingest.lease.holder == holder
+
+
+def ingest_ready(
+    analysis: Analysis, files: tuple[IngestedFile, ...], *, cache: str | None,
+    report: Mapping[str, Any], versions: Mapping[str, str], now: datetime,
+) -> Advanced:
+    """The tables are in the bucket and what readers follow points at them."""
+    rows = sum(file.rows for file in files)
+    done = analysis.ingest.model_copy(update={
+        "status": IngestStatus.READY, "lease": None, "finished_at": now, "failure": None,
+        "progress": f"{rows:,} rows from {len(files)} file{'s' if len(files) != 1 else ''}.",
+        "rows": rows, "files": files, "cache": cache, "report": report, "versions": versions,
+    })
+    ready = _with(analysis, done, now)
+    data = {
+        "analysis_id": ready.id, "slug": ready.slug, "order_id": ready.order_id, "rows": rows,
+        "tables": [file.table for file in files], "cache": cache,
+    }
+    return Advanced(ready.with_event(EventType.INGESTED, now, data))
+
+
+def ingest_failed(analysis: Analysis, reason: str, now: datetime) -> Advanced:
+    """The analysis stays `succeeded`; what was visible before stays visible."""
+    failed = analysis.ingest.model_copy(update={
+        "status": IngestStatus.FAILED, "lease": None, "finished_at": now, "failure": shorten(reason), "progress": None,
+    })
+    data = {"analysis_id": analysis.id, "slug": analysis.slug, "order_id": analysis.order_id, "reason": failed.failure}
+    return Advanced(_with(analysis, failed, now).with_event(EventType.INGEST_FAILED, now, data))
+
+
+def _lease(holder: str, now: datetime, policy: Policy) -> Lease:
+    return Lease(holder=holder, until=now + timedelta(seconds=policy.ingest_lease_s))
+
+
+def _with(analysis: Analysis, ingest: Ingest, now: datetime) -> Analysis:
+    return analysis.changed(ingest=ingest, updated_at=max(analysis.updated_at, now))

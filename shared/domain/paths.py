@@ -1,0 +1,100 @@
+"""Names and places: slugs, ids, document paths, and paths inside a project's bucket (DESIGN section 4, fixed)."""
+
+from __future__ import annotations
+
+import re
+from uuid import UUID, uuid5
+
+NAMESPACE = UUID("6f1c2f0e-5a0c-4f0f-9b43-2f6a1f6f9d11")
+"""The root of every derived id. Changing it would make every repeated request a new one."""
+
+UNASSIGNED = "unassigned"
+"""The reserved project that keeps rejections and dead letters which name no project that we know."""
+
+MAX_DISPLAY_ID = 120
+
+
+def slug(text: str) -> str:
+    """Lower-case; every run of characters other than a-z and 0-9 becomes one hyphen; outer hyphens trimmed."""
+    return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")
+
+
+def analysis_id(project: str, request_id: str) -> str:
+    """The UUID that a request always gets, so that a repeated request finds its own document."""
+    return str(uuid5(NAMESPACE, f"{project}\n{request_id}"))
+
+
+def job_id(analysis: str) -> str:
+    """A bare UUID may begin with a digit, which Batch refuses."""
+    return f"a-{analysis}"
+
+
+def analysis_of_job(job_name: str) -> str | None:
+    """The analysis id inside `projects/../jobs/a-{id}`, or None for a job that is not one of ours."""
+    found = re.search(r"/jobs/a-([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})$", job_name)
+    return found.group(1) if found else None
+
+
+def project_doc(project: str) -> str:
+    return f"projects/{project}"
+
+
+def analyses(project: str) -> str:
+    return f"projects/{project}/analyses"
+
+
+def analysis_doc(project: str, analysis: str) -> str:
+    return f"projects/{project}/analyses/{analysis}"
+
+
+def claim_doc(project: str, kind: str, name: str) -> str:
+    return f"projects/{project}/claims/{kind}:{name}"
+
+
+def pipeline_doc(project: str, key: str) -> str:
+    return f"projects/{project}/pipelines/{key}"
+
+
+def order_doc(project: str, order: str) -> str:
+    return f"projects/{project}/orders/{order}"
+
+
+def rejection_doc(project: str, event_id: str) -> str:
+    return f"projects/{project}/rejections/{safe_id(event_id)}"
+
+
+def dead_letter_doc(project: str, letter: str) -> str:
+    return f"projects/{project}/dead_letters/{safe_id(letter)}"
+
+
+def project_of(doc_path: str) -> str:
+    return doc_path.split("/")[1]
+
+
+def safe_id(text: str) -> str:
+    """`text` as a document id: Firestore ids hold no slash, are not `.` or `..`, and at most 1,500 bytes."""
+    cleaned = re.sub(r"[^A-Za-z0-9_.:@-]", "_", text)[:200]
+    return cleaned if cleaned.strip("._") else f"id-{uuid5(NAMESPACE, text)}"
+
+
+def folder(analysis_slug: str) -> str:
+    return f"analyses/{analysis_slug}/"
+
+
+def problem_with_path(path: str) -> str | None:
+    """Why `path` cannot be a path inside the project bucket, or None when it can."""
+    if not path:
+        return "the path is empty"
+    if re.search(r"[\x00-\x1f\x7f]", path):
+        return "the path holds a control character"
+    if "://" in path:
+        return f"{path!r} is an address; give a path inside the project bucket, such as samples/x/uploads/reads.bam"
+    if path.startswith("/"):
+        return f"{path!r} is absolute; give a path inside the project bucket"
+    if "\\" in path:
+        return f"{path!r} holds a backslash; folders are parted by /"
+    if any(part in ("", ".", "..") for part in path.split("/")):
+        return f"{path!r} has an empty, '.' or '..' part, so it may lead out of the project bucket"
+    if len(path.encode()) > 1024:
+        return "the path is longer than the 1,024 bytes that Cloud Storage allows"
+    return None
