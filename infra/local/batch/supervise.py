@@ -1,0 +1,124 @@
+"""Runs one attempt of a task, outlives the server, and leaves a record of how it ended.
+
+Started as `python -I -S supervise.py FOLDER` in a session and process group of its own, with the task's log as stdout
+and stderr. It imports nothing that is not in the interpreter already: with hundreds of short tasks its start is what
+they cost (`import signal` alone, which loads enum, would add two thirds to it, hence `_signal`).
+
+    FOLDER/plan      marshalled dict: header, runnables [(argv, environment, ignore_failure, always)], cwd,
+                     end_after (seconds, or None), end_code, grace (seconds)
+    FOLDER/started   "PID TIME", made once: whoever makes it first (this program, or a server that gave the attempt
+                     up) decides whether the attempt runs at all
+    FOLDER/ended     "EXIT_CODE TIME", renamed into place; its last act after that is to kill its own group
+
+SIGTERM ends the attempt early with exit code 50000, the plan's time limit with `end_code`: every process of the group
+gets SIGTERM, and SIGKILL after the grace.
+"""
+
+from __future__ import annotations
+
+import _signal as signal  # type: ignore[import-not-found]
+import marshal
+import os
+import sys
+import time
+
+STOPPED = 50000
+NOT_FOUND, NOT_EXECUTABLE = 127, 126  # as a shell has them
+
+
+class End(BaseException):
+    """Raised by a signal's handler, wherever the program is."""
+
+    def __init__(self, code: int) -> None:
+        self.code = code
+
+
+def main(folder: str) -> None:
+    if not claim(folder):
+        return
+    with open(f"{folder}/plan", "rb") as file:  # noqa: PTH123
+        plan = marshal.load(file)
+    code = run(plan)
+    write(f"{folder}/ended.part", code)
+    os.rename(f"{folder}/ended.part", f"{folder}/ended")  # noqa: PTH104
+    os.killpg(0, signal.SIGKILL)
+
+
+def claim(folder: str) -> bool:
+    """Makes `started` with its content in one step, or finds that this attempt has been given up."""
+    write(f"{folder}/started.part", os.getpid())
+    try:
+        os.link(f"{folder}/started.part", f"{folder}/started")
+    except FileExistsError:
+        return False
+    return True
+
+
+def write(path: str, value: int) -> None:
+    with open(path, "w") as file:  # noqa: PTH123
+        file.write(f"{value} {time.time():.6f}\n")
+
+
+def run(plan: dict) -> int:  # type: ignore[type-arg]
+    raise_on(signal.SIGTERM, STOPPED)
+    raise_on(signal.SIGALRM, plan["end_code"])
+    try:
+        if plan["end_after"] is not None:
+            signal.setitimer(signal.ITIMER_REAL, max(plan["end_after"], 0.000001))
+        say(plan["header"])
+        os.chdir(plan["cwd"])
+        return run_all(plan["runnables"])
+    except End as end:
+        end_group(plan["grace"])
+        return end.code
+
+
+def raise_on(number: int, code: int) -> None:
+    def handler(_number: int, _frame: object) -> None:
+        raise End(code)
+
+    signal.signal(number, handler)
+
+
+def run_all(runnables: list) -> int:  # type: ignore[type-arg]
+    """The exit code of the first runnable that failed; after it only those run that always do."""
+    failure = 0
+    for argv, environment, ignore_failure, always in runnables:
+        if failure and not always:
+            continue
+        code = run_one(argv, environment)
+        if code and not ignore_failure:
+            failure = failure or code
+    return failure
+
+
+def run_one(argv: list[str], environment: dict[str, str]) -> int:
+    os.environ["PATH"] = environment["PATH"]  # where posix_spawnp looks
+    try:
+        child = os.posix_spawnp(argv[0], argv, environment, setsigdef=(signal.SIGTERM, signal.SIGALRM))
+    except OSError as error:
+        say(f"{argv[0]}: {error.strerror}")
+        return NOT_FOUND if isinstance(error, FileNotFoundError) else NOT_EXECUTABLE
+    status = os.waitpid(child, 0)[1]
+    return os.WEXITSTATUS(status) if os.WIFEXITED(status) else 128 + os.WTERMSIG(status)
+
+
+def end_group(grace: float) -> None:
+    """SIGTERM to every process of the group but this one, which waits for its children, at most for the grace."""
+    signal.signal(signal.SIGTERM, lambda _number, _frame: None)
+    raise_on(signal.SIGALRM, STOPPED)
+    try:
+        signal.setitimer(signal.ITIMER_REAL, grace)
+        os.killpg(0, signal.SIGTERM)
+        while True:
+            os.wait()
+    except (ChildProcessError, End):
+        pass
+
+
+def say(line: str) -> None:
+    os.write(1, f"{line}\n".encode())
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])
