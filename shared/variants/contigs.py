@@ -1,0 +1,48 @@
+"""Contig names: as written, canonical, and which human assembly a header speaks of."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+_MAIN = {**{str(i): str(i) for i in range(1, 23)}, "X": "X", "Y": "Y", "M": "MT", "MT": "MT"}
+
+# NCBI RefSeq accessions of the chromosomes: NC_000001 ... NC_000024 (X is 23, Y is 24), NC_012920 (mitochondrion).
+_REFSEQ = re.compile(r"^NC_0000(\d\d)\.(\d+)$")
+_REFSEQ_NAMES = {**{i: str(i) for i in range(1, 23)}, 23: "X", 24: "Y"}
+
+# Length in bases of chromosome 1, by assembly (NCBI assembly reports).
+_CHR1_LENGTHS = {249250621: "GRCh37", 248956422: "GRCh38", 248387328: "T2T-CHM13v2.0"}
+_OTHER_LENGTHS = {
+    "20": {63025520: "GRCh37", 64444167: "GRCh38"}, "22": {51304566: "GRCh37", 50818468: "GRCh38"},
+    "X": {155270560: "GRCh37", 156040895: "GRCh38"}, "2": {243199373: "GRCh37", 242193529: "GRCh38"},
+    "1": _CHR1_LENGTHS,
+}
+_REFSEQ_VERSION_OF_1 = {10: "GRCh37", 11: "GRCh38"}
+
+
+def canonical(contig: str) -> str:
+    """`chr1`, `1` and `NC_000001.11` are `1`; `chrM`, `M` and `NC_012920.1` are `MT`; other contigs stay as written."""
+    bare = contig[3:] if contig[:3].lower() == "chr" else contig
+    if bare.upper() in _MAIN:
+        return _MAIN[bare.upper()]
+    if found := _REFSEQ.match(contig):
+        return _REFSEQ_NAMES.get(int(found[1]), contig)
+    return "MT" if contig.startswith("NC_012920.") else contig
+
+
+def assembly(lengths: Mapping[str, int | None], header_text: str) -> str | None:
+    """GRCh37, GRCh38 or T2T-CHM13v2.0, from contig lengths, then accessions, then the header's own words; else None."""
+    for contig, length in lengths.items():
+        known = _OTHER_LENGTHS.get(canonical(contig), {})
+        if length in known:
+            return known[length]
+        found = _REFSEQ.match(contig)
+        if found and found[1] == "01" and int(found[2]) in _REFSEQ_VERSION_OF_1:
+            return _REFSEQ_VERSION_OF_1[int(found[2])]
+    said = " ".join(re.findall(r"^##(?:reference|contig|assembly)=.*$", header_text, re.MULTILINE))
+    if re.search(r"GRCh38|hg38|hs38", said, re.IGNORECASE):
+        return "GRCh38"
+    if re.search(r"GRCh37|hg19|b37|hs37|g1k_v37", said, re.IGNORECASE):
+        return "GRCh37"
+    return None

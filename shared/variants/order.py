@@ -1,0 +1,79 @@
+"""The order of the records of a file: is it the table's, is a contig in one piece, is a record there twice."""
+
+from __future__ import annotations
+
+import numpy as np
+import pyarrow as pa
+
+from shared.variants.report import Notes
+from shared.variants.vcf.convert import Converted
+from shared.variants.vcf.lines import Block
+from shared.variants.vcf.spans import Ints
+
+
+class Order:
+    """Fed with the blocks of a file in turn. `contigs` are the names in order of first appearance."""
+
+    def __init__(self, notes: Notes) -> None:
+        self._notes = notes
+        self._index: dict[str, int] = {}
+        self._rows: list[int] = []
+        self._last = (-1, -1)
+        self._group: tuple[int, int] = (-1, -1)
+        self._group_keys: set[str] = set()
+        self.is_sorted = True
+
+    @property
+    def contigs(self) -> tuple[str, ...]:
+        return tuple(self._index)
+
+    def rows_by_contig(self) -> dict[str, int]:
+        return dict(zip(self._index, self._rows, strict=True))
+
+    def add(self, converted: Converted, block: Block) -> pa.Array:
+        """The block's `contig_index` column, by row."""
+        for name in converted.contigs:
+            if name not in self._index:
+                self._index[name] = len(self._index)
+                self._rows.append(0)
+        ranks = np.array([self._index[name] for name in converted.contigs], np.int64)[converted.contig_codes]
+        self._check(ranks, converted.positions, block)
+        by_row = ranks[converted.row_records].astype(np.int32)
+        for rank, n in enumerate(np.bincount(by_row, minlength=len(self._rows))):
+            self._rows[rank] += int(n)
+        return pa.array(by_row)
+
+    def _check(self, ranks: Ints, positions: Ints, block: Block) -> None:
+        before_ranks = np.concatenate(([self._last[0]], ranks[:-1]))
+        before = np.concatenate(([self._last[1]], positions[:-1]))
+        split, back = ranks < before_ranks, (ranks == before_ranks) & (positions < before)
+        for found, code, message in (
+            (split, "contig_in_pieces", "the records of a contig do not stand together; they were sorted"),
+            (back, "unsorted", "records are not sorted by position; they were sorted"),
+        ):
+            if found.any():
+                self.is_sorted = False
+                self._notes.add(code, message, block.line(int(np.argmax(found))), int(found.sum()))
+        self._last = (int(ranks[-1]), int(positions[-1]))
+
+    def note_duplicates(self, batch: pa.RecordBatch) -> None:
+        """Batches in the table's order: notes rows that stand there twice (the same key at the same position)."""
+        if not batch.num_rows:
+            return
+        ranks, positions = batch["contig_index"].to_numpy(), batch["pos"].to_numpy()
+        same = (ranks[1:] == ranks[:-1]) & (positions[1:] == positions[:-1])
+        near = np.zeros(len(ranks), np.bool_)
+        near[1:] |= same
+        near[:-1] |= same
+        near[0] |= (int(ranks[0]), int(positions[0])) == self._group
+        near[-1] = True
+        # Only rows that share a position with a neighbour, and the last, which the next batch may continue.
+        at = np.flatnonzero(near)
+        few = batch.select(["key", "line"]).take(pa.array(at))
+        for i, key, line in zip(at, few["key"].to_pylist(), few["line"].to_pylist(), strict=True):
+            group = (int(ranks[i]), int(positions[i]))
+            if group != self._group:
+                self._group, self._group_keys = group, set()
+            if key in self._group_keys:
+                self._notes.add("duplicate", "an allele stands more than once at a position; all are kept", line)
+            self._group_keys.add(key)

@@ -1,0 +1,125 @@
+"""What was found while a VCF became a table: the refusal, the notes, and the report that proves the counts."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Any
+
+from shared.domain.errors import Permanent
+
+NO_ALTERNATE = "no alternate allele"
+REFERENCE_BLOCK = "reference block"
+
+# Distinct notes kept: the report goes into the analysis document, which has to stay small.
+NOTES_KEPT = 200
+
+
+class VcfRefused(Permanent):
+    """This file can never become a table. `record` and `line` are 1-based and say where, when there is a place."""
+
+    def __init__(self, reason: str, record: int | None = None, line: int | None = None) -> None:
+        place = "" if line is None else f" (line {line})" if record is None else f" (record {record}, line {line})"
+        super().__init__(reason + place)
+        self.reason = reason
+        self.record = record
+        self.line = line
+
+
+class CountsDoNotAdd(AssertionError):
+    """Alleles read are not rows plus skipped: a defect of ours, and nothing may become visible."""
+
+
+@dataclass(frozen=True)
+class Note:
+    """A defect that was repaired or tolerated. `line` is the first that shows it, `times` how many do."""
+
+    code: str
+    message: str
+    line: int | None
+    times: int
+
+    def to_json(self) -> dict[str, Any]:
+        return {"code": self.code, "message": self.message, "line": self.line, "times": self.times}
+
+
+@dataclass
+class Notes:
+    """Collects notes: one per (code, message), with its first line and a count; a bounded number of them."""
+
+    _first_line: dict[tuple[str, str], int | None] = field(default_factory=dict)
+    _times: Counter[tuple[str, str]] = field(default_factory=Counter)
+    _left_out: int = 0
+
+    def add(self, code: str, message: str, line: int | None, times: int = 1) -> None:
+        key = (code, message)
+        if key not in self._first_line:
+            if len(self._first_line) >= NOTES_KEPT:
+                self._left_out += times
+                return
+            self._first_line[key] = line
+        self._times[key] += times
+
+    def __iter__(self) -> Any:
+        for (code, message), line in self._first_line.items():
+            yield Note(code, message, line, self._times[(code, message)])
+        if self._left_out:
+            yield Note("more", f"{self._left_out} further findings of other kinds are not listed", None, self._left_out)
+
+
+@dataclass(frozen=True)
+class SampleCounts:
+    """Rows by zygosity for one sample column, named as in the file."""
+
+    name: str
+    zygosity: dict[str, int]
+
+    def to_json(self) -> dict[str, Any]:
+        het = self.zygosity.get("het", 0) + self.zygosity.get("het_alt", 0)
+        hom = self.zygosity.get("hom_alt", 0)
+        return {"name": self.name, "zygosity": self.zygosity, "het": het, "hom": hom,
+                "het_hom": round(het / hom, 3) if hom else None}
+
+
+@dataclass(frozen=True)
+class TableReport:
+    """The whole account of one file.
+
+    The identity that is checked: `alleles == rows + sum(skipped) - skipped["no alternate allele"]`. A record with no
+    alternate allele (`.`) holds no ALT entry, so it is counted in `records` and under its own reason, not in `alleles`.
+    """
+
+    records: int
+    alleles: int
+    rows: int
+    skipped: dict[str, int]
+    samples: tuple[SampleCounts, ...]
+    warnings: tuple[Note, ...]
+    types: dict[str, int]
+    filters: dict[str, int]
+    transitions: int
+    transversions: int
+    contigs: dict[str, int]
+    assembly: str | None
+
+    def check(self) -> None:
+        """Raises CountsDoNotAdd unless every ALT entry of the file is a row or was skipped for a reason."""
+        skipped_alleles = sum(n for reason, n in self.skipped.items() if reason != NO_ALTERNATE)
+        if self.alleles != self.rows + skipped_alleles:
+            raise CountsDoNotAdd(f"{self.alleles} alleles, but {self.rows} rows and {skipped_alleles} skipped")
+
+    @property
+    def sample_names(self) -> tuple[str, ...]:
+        return tuple(sample.name for sample in self.samples)
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain JSON types, as it stands in the analysis document and in the Parquet file's metadata."""
+        titv = round(self.transitions / self.transversions, 3) if self.transversions else None
+        return {
+            "records": self.records, "alleles": self.alleles, "rows": self.rows, "skipped": self.skipped,
+            "samples": [sample.to_json() for sample in self.samples],
+            "warnings": [note.to_json() for note in self.warnings],
+            "types": self.types, "filters": self.filters,
+            "transitions": self.transitions, "transversions": self.transversions, "titv": titv,
+            "contigs": self.contigs, "assembly": self.assembly,
+        }

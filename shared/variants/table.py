@@ -1,0 +1,133 @@
+"""A VCF or BCF file into a variant table: the whole file or nothing. The table itself is described in schema.py."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pyarrow as pa
+
+from shared.variants.contigs import assembly
+from shared.variants.order import Order
+from shared.variants.parquet import TableWriter, sorted_batches
+from shared.variants.report import Notes, SampleCounts, TableReport
+from shared.variants.schema import SCHEMA_VERSION, TableSchema, table_schema
+from shared.variants.vcf.bcf import is_bcf, read_bcf
+from shared.variants.vcf.convert import Converted, Converter
+from shared.variants.vcf.header import Header
+from shared.variants.vcf.header_checks import check_header
+from shared.variants.vcf.lines import VcfText
+from shared.variants.vcf.source import read_text
+
+
+def build_table(vcf: Path, out: Path, *, progress: Callable[[int], None] | None = None) -> TableReport:
+    """Writes the variant table of `vcf` (plain, gzip or BGZF text, or BCF 2.2) to `out`, which appears whole or not.
+
+    `progress` is called now and then with the number of records read so far. An index beside the file is not used.
+    Raises VcfRefused, with record and line, where the file is truncated, corrupt or not a VCF; OSError where it cannot
+    be read or `out` not be written.
+    """
+    notes = Notes()
+    text = VcfText(read_bcf(vcf) if is_bcf(vcf) else read_text(vcf), notes)
+    check_header(text.header, notes)
+    with TemporaryDirectory(prefix=f".{out.name}.", dir=out.parent) as scratch:
+        ready = Path(scratch) / "table.parquet"
+        report = _Build(text, notes, Path(scratch), progress).write(ready)
+        os.replace(ready, out)
+    return report
+
+
+class _Build:
+    """One run. Rows are written in the file's order; if that is not the table's order, they are sorted on disk."""
+
+    def __init__(self, text: VcfText, notes: Notes, scratch: Path, progress: Callable[[int], None] | None) -> None:
+        self._text, self._notes, self._scratch, self._progress = text, notes, scratch, progress
+        self._schema = table_schema(text.header)
+        self._arrow = self._schema.arrow()
+        self._order = Order(notes)
+        self._totals = _Totals(text.header)
+
+    def write(self, ready: Path) -> TableReport:
+        draft = self._scratch / "draft.parquet"
+        with TableWriter(draft, self._arrow) as writer:
+            for batch in self._batches():
+                writer.add(batch)
+            if self._order.is_sorted:
+                report = self._finish(writer)
+        if self._order.is_sorted:
+            os.replace(draft, ready)
+            return report
+        with TableWriter(ready, self._arrow) as writer:
+            for batch in sorted_batches(draft, self._arrow, self._scratch):
+                self._order.note_duplicates(batch)
+                writer.add(batch)
+            return self._finish(writer)
+
+    def _batches(self) -> Iterator[pa.RecordBatch]:
+        converter = Converter(self._text.header, self._schema, self._notes)
+        for block in self._text.blocks():
+            converted = converter.convert(block)
+            index = self._order.add(converted, block)
+            self._totals.add(converted)
+            yield self._batch(converted, index)
+            if self._progress:
+                self._progress(self._totals.records)
+
+    def _batch(self, converted: Converted, contig_index: pa.Array) -> pa.RecordBatch:
+        columns = {**converted.columns, "contig_index": contig_index}
+        arrays = [columns.get(field.name, None) for field in self._arrow]
+        filled = [pa.nulls(converted.rows, field.type) if array is None else array
+                  for field, array in zip(self._arrow, arrays, strict=True)]
+        batch = pa.RecordBatch.from_arrays(filled, schema=self._arrow)
+        if self._order.is_sorted:
+            self._order.note_duplicates(batch)
+        return batch
+
+    def _finish(self, writer: TableWriter) -> TableReport:
+        report = self._totals.report(self._text.header, self._order, self._notes)
+        report.check()
+        writer.describe(_metadata(self._text.header, self._schema, report))
+        return report
+
+
+class _Totals:
+    def __init__(self, header: Header) -> None:
+        self.records = self.alleles = self.rows = self.transitions = self.transversions = 0
+        self.skipped: Counter[str] = Counter()
+        self.types: Counter[str] = Counter()
+        self.filters: Counter[str] = Counter()
+        self.zygosities: list[Counter[str]] = [Counter() for _ in header.samples]
+
+    def add(self, converted: Converted) -> None:
+        self.records += converted.records
+        self.alleles += converted.alleles
+        self.rows += converted.rows
+        self.transitions += converted.transitions
+        self.transversions += converted.transversions
+        self.skipped += converted.skipped
+        self.types += converted.types
+        self.filters += converted.filters
+        for total, counts in zip(self.zygosities, converted.zygosities, strict=False):
+            total.update(counts)
+
+    def report(self, header: Header, order: Order, notes: Notes) -> TableReport:
+        samples = tuple(SampleCounts(name, dict(sorted(counts.items())))
+                        for name, counts in zip(header.samples, self.zygosities, strict=True))
+        return TableReport(
+            self.records, self.alleles, self.rows, dict(sorted(self.skipped.items())), samples, tuple(notes),
+            dict(sorted(self.types.items())), dict(sorted(self.filters.items())), self.transitions, self.transversions,
+            order.rows_by_contig(), assembly(header.contigs or dict.fromkeys(order.contigs), header.text),
+        )
+
+
+def _metadata(header: Header, schema: TableSchema, report: TableReport) -> dict[str, str]:
+    return {
+        "schema_version": str(SCHEMA_VERSION), "header": header.text, "samples": json.dumps(header.samples),
+        "columns": json.dumps(schema.keys()), "assembly": report.assembly or "", "report": json.dumps(report.to_json()),
+    }
+
+

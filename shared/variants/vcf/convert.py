@@ -1,0 +1,115 @@
+"""One block of records into rows of the variant table, with what is counted on the way."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from shared.variants.report import Notes
+from shared.variants.schema import TableSchema
+from shared.variants.vcf.alleles import VARIANT_TYPES, Keys, Rows, read_alleles, read_keys
+from shared.variants.vcf.header import Header
+from shared.variants.vcf.info import InfoReader
+from shared.variants.vcf.lines import Block
+from shared.variants.vcf.samples import SampleReader
+from shared.variants.vcf.site import ALT, Sites, read_sites
+from shared.variants.vcf.spans import Ints
+
+_TRANSITIONS = ("AG", "GA", "CT", "TC")
+
+
+@dataclass(frozen=True)
+class Converted:
+    """`batch` has every column of the schema but `contig_index`, which only the whole file tells; `contigs` and
+    `positions` are by record."""
+
+    columns: dict[str, pa.Array]
+    rows: int
+    records: int
+    alleles: int
+    contig_codes: Ints
+    contigs: tuple[str, ...]
+    positions: Ints
+    row_records: Ints
+    skipped: Counter[str]
+    types: Counter[str]
+    filters: Counter[str]
+    transitions: int
+    transversions: int
+    zygosities: list[Counter[str]]
+
+
+class Converter:
+    """Converts the blocks of one file."""
+
+    def __init__(self, header: Header, schema: TableSchema, notes: Notes) -> None:
+        self._header, self._notes = header, notes
+        self._info = InfoReader(schema, notes)
+        self._samples = SampleReader(header, schema, notes)
+
+    def convert(self, block: Block) -> Converted:
+        sites = read_sites(block, self._header, self._notes)
+        rows = read_alleles(block, self._notes)
+        keys = read_keys(block, sites, rows, self._notes)
+        columns = _site_columns(block, sites, rows, keys)
+        info, _held = self._info.read(block, rows)
+        columns.update(info)
+        samples, zygosities = self._samples.read(block, sites.ref, rows)
+        columns.update(samples)
+        transitions, transversions = _substitutions(keys)
+        return Converted(
+            columns, len(rows), len(block), int(rows.n_alts.sum()), sites.contig_codes, sites.contigs, sites.pos,
+            rows.record, rows.skipped, _types(keys), _filters(sites, rows), transitions, transversions, zygosities,
+        )
+
+
+def _site_columns(block: Block, sites: Sites, rows: Rows, keys: Keys) -> dict[str, pa.Array]:
+    return {
+        "contig": rows.expand(sites.contig.dictionary_decode()),
+        "chrom": rows.expand(sites.chrom),
+        "pos": pa.array(sites.pos[rows.record]),
+        "end": keys.end,
+        "ref": rows.expand(sites.ref),
+        "alt": rows.alt,
+        "alts": rows.expand(block.column(ALT).to_arrow()),
+        "allele": pa.array(rows.allele.astype(np.int32)),
+        "record": pa.array(rows.record + block.first_record),
+        "line": pa.array(rows.record + block.first_line),
+        "variant_type": keys.type.dictionary_decode(),
+        "sv_type": keys.sv_type,
+        "length": keys.length,
+        "key": keys.text, "key_pos": keys.pos, "key_ref": keys.ref, "key_alt": keys.alt,
+        "ids": rows.expand(sites.ids),
+        "rsid": rows.expand(sites.rsid),
+        "qual": rows.expand(sites.qual),
+        "filters": rows.expand(sites.filters),
+    }
+
+
+def _types(keys: Keys) -> Counter[str]:
+    counts = np.bincount(keys.type_codes, minlength=len(VARIANT_TYPES))
+    return Counter({name: int(n) for name, n in zip(VARIANT_TYPES, counts, strict=True) if n})
+
+
+def _filters(sites: Sites, rows: Rows) -> Counter[str]:
+    encoded = sites.filter_text
+    codes = encoded.indices.to_numpy()[rows.record]
+    counts = np.bincount(codes, minlength=len(encoded.dictionary))
+    totals: Counter[str] = Counter()
+    for text, n in zip(encoded.dictionary.to_pylist(), counts, strict=True):
+        for name in set(text.split(";")) if n else ():
+            totals[name] += int(n)
+    return totals
+
+
+def _substitutions(keys: Keys) -> tuple[int, int]:
+    """(transitions, transversions) among the substitutions of one base by another."""
+    snv = pa.array(keys.type_codes == VARIANT_TYPES.index("snv"))
+    pairs = pc.binary_join_element_wise(keys.ref.filter(snv), keys.alt.filter(snv), "")
+    known = pc.sum(pc.match_substring_regex(pairs, "^[ACGT]{2}$")).as_py() or 0
+    transitions = pc.sum(pc.is_in(pairs, pa.array(_TRANSITIONS))).as_py() or 0
+    return transitions, known - transitions

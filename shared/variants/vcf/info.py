@@ -1,0 +1,199 @@
+"""The INFO column of a block: one Arrow column per declared key, and the rest kept as text. VCF 4.3, section 1.6.1."""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from shared.variants.report import Notes
+from shared.variants.schema import KeyColumn, TableSchema
+from shared.variants.vcf.alleles import Rows
+from shared.variants.vcf.fields import Held, Others, Parsed, Wanted, any_true, by_row, count_misfits, negative, outside_32_bits, parse
+from shared.variants.vcf.lines import Block, shown
+from shared.variants.vcf.reserved import AT_MOST_ONE, NON_NEGATIVE, RESERVED_INFO
+from shared.variants.vcf.site import INFO
+from shared.variants.vcf.spans import Ints, Spans
+
+# VCF 4.3, section 1.6.1: the grammar of an INFO key.
+_KEY = re.compile(r"^(?:[A-Za-z_][0-9A-Za-z_.]*|1000G)$")
+_CIGAR = r"^(?:[0-9]+[MIDNSHPX=])+$"
+_LONGEST_KEY = 64  # bytes in which = is looked for first
+
+
+class InfoReader:
+    """Reads INFO columns of blocks of one file."""
+
+    def __init__(self, schema: TableSchema, notes: Notes) -> None:
+        self._schema = schema
+        self._notes = notes
+
+    def read(self, block: Block, rows: Rows) -> tuple[dict[str, pa.Array], dict[str, Held]]:
+        """(columns by name, by row; the texts of each key by record)."""
+        n = len(block)
+        others = Others(n)
+        held = self._by_key(block, others)
+        wanted = Wanted(rows.record, rows.allele, rows.n_alts[rows.record])
+        columns: dict[str, pa.Array] = {}
+        for key, texts in held.items():
+            column = self._schema.info.get(key)
+            if column is None:
+                self._undeclared(block, key, texts, others)
+                continue
+            parsed = self._parsed(block, column, texts, rows.n_alts, others)
+            columns[column.name] = by_row(column, parsed, wanted)
+        columns["info_other"] = rows.expand(others.column())
+        return columns, held
+
+    def _by_key(self, block: Block, others: Others) -> dict[str, Held]:
+        """Cuts INFO at `;` and `=`. Keys without a value are settled here: flags, and what should have had one."""
+        column = block.column(INFO)
+        with_info = np.flatnonzero(~column.is_missing())
+        counts, entries = column[with_info].split(";")
+        records = np.repeat(with_info, counts)
+        equals = _first_equals(entries)
+        keys = Spans(entries.text, entries.starts, np.where(equals < 0, entries.ends, equals))
+        encoded = keys.to_arrow().dictionary_encode()
+        codes = encoded.indices.to_numpy().astype(np.int16 if len(encoded.dictionary) < 1 << 15 else np.int32)
+        order = np.argsort(codes, kind="stable")
+        bounds = np.searchsorted(codes[order], np.arange(len(encoded.dictionary) + 1))
+        held = {}
+        for code, key in enumerate(encoded.dictionary.to_pylist()):
+            at = order[bounds[code] : bounds[code + 1]]
+            self._check_key(block, key, int(records[at[0]]), len(at))
+            at = self._without_repeats(block, key, entries, equals, records, at, others)
+            texts = Spans(entries.text, np.where(equals[at] < 0, entries.ends[at], equals[at] + 1), entries.ends[at])
+            held[key] = Held(texts, records[at], len(block))
+            self._check_equals(block, key, equals[at], records[at], others)
+        return held
+
+    def _check_key(self, block: Block, key: str, record: int, times: int) -> None:
+        if not key:
+            self._notes.add("info_key", "an INFO entry is empty", block.line(record), times)
+        elif not _KEY.match(key):
+            self._notes.add("info_key", f"INFO key {shown(key)} holds a character that keys may not have",
+                            block.line(record), times)
+
+    def _without_repeats(self, block: Block, key: str, entries: Spans, equals: Ints, records: Ints, at: Ints,
+                         others: Others) -> Ints:
+        repeated = np.flatnonzero(np.diff(records[at]) == 0) + 1
+        if not len(repeated):
+            return at
+        again = at[repeated]
+        self._notes.add("info_repeated", f"INFO key {shown(key)} stands twice in one record; the first is used",
+                        block.line(int(records[again[0]])), len(again))
+        texts = Spans(entries.text, np.where(equals[again] < 0, entries.ends[again], equals[again] + 1),
+                      entries.ends[again])
+        others.add(key, records[again], texts.to_arrow())
+        return np.delete(at, repeated)
+
+    def _check_equals(self, block: Block, key: str, equals: Ints, records: Ints, others: Others) -> None:
+        """A flag has no `=`, and everything else has one; what deviates is kept, and noted."""
+        column = self._schema.info.get(key)
+        kind = column.kind if column else RESERVED_INFO.get(key, (None, "Any"))[1]
+        odd = np.flatnonzero((equals >= 0) if kind == "Flag" else (equals < 0))
+        if kind == "Any" or not len(odd):
+            return
+        what = "is a flag and has a value" if kind == "Flag" else "has no value"
+        self._notes.add("info_value", f"INFO {shown(key)} {what}", block.line(int(records[odd[0]])), len(odd))
+        if column and kind != "Flag":
+            others.add(key, records[odd], pa.nulls(len(odd), pa.string()))
+
+    def _parsed(self, block: Block, column: KeyColumn, held: Held, n_alts: Ints, others: Others) -> Parsed:
+        if column.kind == "Flag":
+            return self._flag(block, column, held, others)
+        parsed = parse(column, held)
+        for misfits, what in (
+            (parsed.misfits, f"no {column.kind}"),
+            (count_misfits(column, held, parsed, n_alts), "not as many values as its Number says"),
+        ):
+            if len(misfits):
+                self._keep(block, column, held, misfits, what, others)
+        self._check_values(block, column, held, parsed)
+        return parsed
+
+    def _keep(self, block: Block, column: KeyColumn, held: Held, misfits: Ints, what: str, others: Others) -> None:
+        first = int(misfits[0])
+        self._notes.add("info_value", f"INFO {column.key}: {what}", block.line(int(held.at[first])), len(misfits))
+        if column.shape != "list" or what.startswith("no "):
+            others.add(column.key, held.at[misfits], held.texts[misfits].to_arrow())
+
+    def _flag(self, block: Block, column: KeyColumn, held: Held, others: Others) -> Parsed:
+        valued = np.flatnonzero(held.texts.sizes > 0)
+        others.add(column.key, held.at[valued], held.texts[valued].to_arrow())
+        present = np.zeros(len(block), np.bool_)
+        present[held.at] = True
+        none = np.zeros(0, np.int64)
+        return Parsed(pa.array(present), none, none, none)
+
+    def _check_values(self, block: Block, column: KeyColumn, held: Held, parsed: Parsed) -> None:
+        """Values that are well typed and cannot be meant."""
+        defects: list[tuple[pa.Array, str]] = []
+        if column.key in NON_NEGATIVE and column.kind in ("Integer", "Float"):
+            defects.append((pa.array(negative(parsed.values)), "is negative"))
+        if column.kind == "Integer":
+            defects.append((pa.array(outside_32_bits(parsed.values)), "is outside the range of VCF's integers"))
+        if column.key in AT_MOST_ONE and column.kind in ("Integer", "Float"):
+            defects.append((pc.greater(parsed.values, 1), "is greater than 1"))
+        if column.key == "CIGAR" and column.kind == "String":
+            defects.append((pc.invert(pc.match_substring_regex(parsed.values, _CIGAR)), "is no CIGAR"))
+        if column.shape == "value" and column.kind == "String" and column.fixed_count == 1:
+            defects.append((pc.match_substring(parsed.values, ","), "has more than one value, its Number is 1"))
+        for found, what in defects:
+            hits = np.flatnonzero(any_true(found))
+            if len(hits):
+                self._notes.add("info_value", f"INFO {column.key} {what}",
+                                block.line(self._record(column, held, parsed, int(hits[0]))), len(hits))
+
+    def _record(self, column: KeyColumn, held: Held, parsed: Parsed, i: int) -> int:
+        """The block's record that value i belongs to."""
+        if column.shape == "value":
+            return i
+        return int(held.at[np.searchsorted(parsed.first[held.at], i, side="right") - 1])
+
+    def _undeclared(self, block: Block, key: str, held: Held, others: Others) -> None:
+        if not key:
+            return
+        line = block.line(int(held.at[0]))
+        self._notes.add("undeclared_info", f"INFO key {shown(key)} is not declared; kept as text", line, len(held.at))
+        texts, has_text = held.texts.to_arrow(), held.texts.sizes > 0
+        # Without an equals sign the text is empty, and so it is for `key=`: both say nothing.
+        others.add(key, held.at, pc.if_else(pa.array(has_text), texts, None))
+        self._check_reserved(block, key, held)
+
+    def _check_reserved(self, block: Block, key: str, held: Held) -> None:
+        """A reserved key has a type without being declared."""
+        number, kind = RESERVED_INFO.get(key, (None, "Any"))
+        if kind in ("Any", "Flag"):
+            return
+        column = KeyColumn(key, key, "value" if number == "1" else "list", kind, 1 if number == "1" else None)
+        parsed = parse(column, held)
+        if len(parsed.misfits):
+            line = block.line(int(held.at[parsed.misfits[0]]))
+            self._notes.add("info_value", f"INFO {key}: no {kind}", line, len(parsed.misfits))
+        self._check_values(block, column, held, parsed)
+
+
+def _first_equals(entries: Spans) -> Ints:
+    """The offset of the first `=` of each entry, -1 without one. Looked for near the start: values can be long."""
+    found = np.full(len(entries), -1, np.int64)
+    waiting = np.arange(len(entries))
+    u8, size = entries.text.u8, len(entries.text.u8)
+    for step in range(_LONGEST_KEY):
+        at = entries.starts[waiting] + step
+        inside = at < entries.ends[waiting]
+        waiting, at = waiting[inside], at[inside]
+        if not len(waiting):
+            return found
+        hit = u8[np.minimum(at, size - 1)] == ord("=")
+        found[waiting[hit]] = at[hit]
+        waiting = waiting[~hit]
+    positions = entries.text.positions("=")
+    if len(waiting) and len(positions):
+        after = np.searchsorted(positions, entries.starts[waiting])
+        at = positions[np.minimum(after, len(positions) - 1)]
+        inside = (at >= entries.starts[waiting]) & (at < entries.ends[waiting])
+        found[waiting[inside]] = at[inside]
+    return found
