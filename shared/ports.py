@@ -1,4 +1,4 @@
-"""The four ports (DESIGN section 6), and the log reader. Small on purpose: each has one contract suite.
+"""The four ports (DESIGN section 6) and the log reader, each with one contract suite; and `Ports`, all of them.
 
 Errors are of `shared.domain.errors`: `Conflict` when a precondition does not hold, `Unavailable` when a service
 did not answer (the effect may have happened), `Permanent` kinds when it never will.
@@ -15,6 +15,7 @@ from typing import Any, Literal, Protocol
 
 from shared.domain.files import FileSeen
 from shared.domain.job import JobSeen, JobSpec
+from shared.domain.lifecycle import Rules
 
 Json = Mapping[str, Any]
 Clock = Callable[[], datetime]
@@ -104,8 +105,11 @@ class Documents(Protocol):
 
     def query(self, query: Query) -> Page: ...
 
-    def commit(self, writes: Sequence[Write]) -> None:
-        """All or nothing. Raises Conflict(path) of the first write whose condition does not hold."""
+    def commit(self, writes: Sequence[Write]) -> tuple[str, ...]:
+        """All or nothing: the new version of each document written ("" for a Delete).
+
+        Raises Conflict(path) of the first write whose condition does not hold, TooLarge over Firestore's 1 MiB.
+        """
 
     def watch(self, query: Query) -> Iterator[Page]:
         """The page now, and again after every change to it, until the consumer stops iterating."""
@@ -172,3 +176,27 @@ class Engine(Protocol):
 class Logs(Protocol):
     def tail(self, job_uid: str, task: int, *, max_bytes: int) -> tuple[bytes, int]:
         """The last bytes of a task's log and its full size in bytes. Raises Unavailable, with why."""
+
+
+# -- all of them --------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Ports:
+    """Everything that a handler may touch.
+
+    `launch(project, analysis, holder)` begins the work of an ingest whose lease `holder` has, and returns at once.
+    `logs_url(job uid)` is the address that shows a job's whole logs. `notify_topic` is where Batch reports to.
+    """
+
+    documents: Documents
+    bus: Bus
+    objects: Objects
+    engine: Engine
+    logs: Logs
+    clock: Clock
+    rules: Rules
+    new_id: Callable[[], str]
+    launch: Callable[[str, str, str], None]
+    logs_url: Callable[[str], str]
+    notify_topic: str

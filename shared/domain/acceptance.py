@@ -35,7 +35,10 @@ def new_analysis(
         ),
         inputs=request.inputs, input_files=input_files, origin=request.origin, samples=request.samples,
         order_id=request.order_id, rerun_of=rerun_of,
-        job=Job(name=f"{project.batch_parent}/jobs/{paths.job_id(identity)}", region=project.region),
+        job=Job(
+            name=f"{project.batch_parent}/jobs/{paths.job_id(identity)}", region=project.region,
+            service_account=project.service_account,
+        ),
         created_at=now, created_by=request.requested_by, updated_at=now,
     )
     reason = f"Rerun of {rerun_of}." if rerun_of else "Requested."
@@ -59,12 +62,12 @@ def job_files(analysis: Analysis) -> dict[str, Any]:
     }
 
 
-def job_spec(analysis: Analysis, project: Project, notify_topic: str) -> JobSpec:
+def job_spec(analysis: Analysis, notify_topic: str) -> JobSpec:
     """The Batch job of an analysis. Its id is derived from the analysis id, so CreateJob may be repeated."""
     pipeline = Pipeline.model_validate(analysis.pipeline.definition)
     folder = f"{MOUNT}/{analysis.folder}"
     return JobSpec(
-        parent=project.batch_parent,
+        parent=analysis.job.name.partition("/jobs/")[0],
         job_id=paths.job_id(analysis.id),
         runnables=tuple(Runnable(r.image, r.command, r.environment) for r in pipeline.runnables),
         environment={
@@ -89,7 +92,7 @@ def job_spec(analysis: Analysis, project: Project, notify_topic: str) -> JobSpec
         max_run_seconds=pipeline.max_run_seconds,
         labels=labels_of(analysis),
         notify_topic=notify_topic,
-        service_account=project.service_account,
+        service_account=analysis.job.service_account,
     )
 
 

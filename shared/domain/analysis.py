@@ -123,8 +123,8 @@ class CostSeen(Part):
     """`complete` is False where a price or a time is not known; `reason` then says which."""
 
     amount: float | None
-    currency: str
-    billed_seconds: float
+    currency: str | None
+    billed_seconds: float | None
     basis: Literal["estimate", "billed"] = "estimate"
     complete: bool
     reason: str | None = None
@@ -157,6 +157,7 @@ class Job(Part):
 
     name: str
     region: str
+    service_account: str | None = None
     uid: str | None = None
     created_at: Time | None = None
     state: JobState | None = None
@@ -181,7 +182,7 @@ class IngestedFile(Part):
 
 
 class Ingest(Part):
-    """`progress` is a sentence for people; `attempts` counts leases that were taken."""
+    """`progress` is a sentence for people; `attempts` counts leases that were taken; `report` has one entry a file."""
 
     status: IngestStatus = IngestStatus.PENDING
     lease: Lease | None = None
@@ -192,7 +193,7 @@ class Ingest(Part):
     rows: int | None = None
     files: tuple[IngestedFile, ...] = ()
     cache: str | None = None
-    report: Mapping[str, Any] = Field(default_factory=dict)
+    report: tuple[Mapping[str, Any], ...] = ()
     failure: str | None = None
     versions: Mapping[str, str] = Field(default_factory=dict)
 

@@ -9,7 +9,7 @@ import json
 from collections.abc import Mapping
 from datetime import datetime
 from enum import StrEnum
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
@@ -52,15 +52,15 @@ COMMAND_TYPES = frozenset({EventType.SUBMIT, EventType.START, EventType.CANCEL, 
 class Event(BaseModel):
     """`subject` is the analysis id (or the request id, where there is no analysis). `time` is UTC."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="ignore")  # CloudEvents lets a producer add attributes
 
     id: str = Field(min_length=1, max_length=200)
     type: EventType
-    source: str = SOURCE
-    specversion: str = "1.0"
-    subject: str
+    source: str = Field(default=SOURCE, max_length=500)
+    specversion: Literal["1.0"] = "1.0"
+    subject: str = Field(max_length=200)
     time: AwareDatetime
-    project: str
+    project: str = Field(max_length=64)
     data: Mapping[str, Any]
 
     def attributes(self) -> dict[str, str]:

@@ -25,7 +25,7 @@ PLATFORM_CODES: dict[int, tuple[FailureKind, str]] = {
 _TEXTS: tuple[tuple[FailureKind, re.Pattern[str]], ...] = (
     (FailureKind.QUOTA, re.compile(r"CODE_GCE_QUOTA_EXCEEDED|quota '\w+' exceeded", re.I)),
     (FailureKind.PERMISSION, re.compile(r"PERMISSION_DENIED|CODE_GCE_PERMISSION|not have .{0,80}permission", re.I)),
-    (FailureKind.IMAGE, re.compile(r"(pull|manifest|image).{0,80}(denied|unknown|not found|fail)|fail.{0,20}pull", re.I)),
+    (FailureKind.IMAGE, re.compile(r"(pull|manifest|image).{0,80}(denied|unknown|not found|fail)|fail.* pull", re.I)),
     (FailureKind.OUT_OF_MEMORY, re.compile(r"out of memory|OOM[ -]?kill", re.I)),
     (FailureKind.REJECTED_BY_BATCH, re.compile(r"INVALID_FIELD_VALUE|INVALID_ARGUMENT|CODE_GCE_\w+")),
 )

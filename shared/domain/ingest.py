@@ -53,7 +53,7 @@ def holds_lease(analysis: Analysis, holder: str) -> bool:
 
 def ingest_ready(
     analysis: Analysis, files: tuple[IngestedFile, ...], *, cache: str | None,
-    report: Mapping[str, Any], versions: Mapping[str, str], now: datetime,
+    report: tuple[Mapping[str, Any], ...], versions: Mapping[str, str], now: datetime,
 ) -> Advanced:
     """The tables are in the bucket and what readers follow points at them."""
     rows = sum(file.rows for file in files)

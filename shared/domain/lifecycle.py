@@ -7,7 +7,7 @@ Final statuses absorb. Every answer is either `Advanced` (another document, with
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum
@@ -75,10 +75,10 @@ class Observation:
 
 @dataclass(frozen=True)
 class Rules:
-    """What decisions need to know beside the analysis and the observation."""
+    """What decisions need to know beside the analysis and the observation; `prices` by a table's name."""
 
     policy: Policy
-    prices: PriceTable
+    prices: Mapping[str, PriceTable]
 
 
 class Move(Enum):
@@ -325,20 +325,25 @@ def _metrics(
 
 def _cost(analysis: Analysis, seen: Observation, times: Timeline, finished: datetime, rules: Rules) -> CostSeen:
     if seen.job.state is JobState.NOT_FOUND and analysis.job.uid is not None:
-        return CostSeen(
-            amount=None, currency=rules.prices.currency, billed_seconds=0, complete=False,
-            reason="the job is gone from Batch, and with it the times of its VM",
-        )
-    resources = analysis.pipeline.definition["resources"]
+        return _no_cost("the job is gone from Batch, and with it the times of its VM")
+    definition = analysis.pipeline.definition
+    table = rules.prices.get(definition["price_table"])
+    if table is None:
+        return _no_cost(f"there is no price table named {definition['price_table']}")
+    resources = definition["resources"]
     vm = Vm(
         region=analysis.job.region, machine_type=resources["machine_type"], spot=resources["spot"], zone=times.zone
     )
     began = times.scheduled_at or times.running_at
-    cost = estimate(rules.prices, vm, scheduled_at=began, ended_at=finished, now=seen.now)
+    cost = estimate(table, vm, scheduled_at=began, ended_at=finished, now=seen.now)
     return CostSeen(
         amount=cost.amount, currency=cost.currency, billed_seconds=cost.billed_seconds, basis=cost.basis,
         complete=cost.complete, reason=cost.reason or None,
     )
+
+
+def _no_cost(reason: str) -> CostSeen:
+    return CostSeen(amount=None, currency=None, billed_seconds=None, complete=False, reason=reason)
 
 
 def _job_as_seen(analysis: Analysis, seen: Observation) -> Job:

@@ -11,6 +11,8 @@ NAMESPACE = UUID("6f1c2f0e-5a0c-4f0f-9b43-2f6a1f6f9d11")
 UNASSIGNED = "unassigned"
 """The reserved project that keeps rejections and dead letters which name no project that we know."""
 
+PROJECT_ID = re.compile(r"[a-z][a-z0-9-]{1,62}")
+
 MAX_DISPLAY_ID = 120
 
 

@@ -1,0 +1,133 @@
+"""The whole product on one machine, in one process: Batch server, bus, functions, reconciler's clock, REST API.
+
+State lies in one folder, and one stack at a time owns it. Killed at any moment, the next one goes on where it was.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+import uvicorn
+from services.miner.app import create_app
+
+from infra.local.batch import BatchServer
+from shared import runtime
+from shared.adapters.embedded.bus import SqliteBus
+from shared.adapters.embedded.dispatcher import Dispatcher
+from shared.ports import Message
+from shared.runtime import Settings
+from shared.topology import topology
+
+
+class StackRunning(Exception):
+    """Another process owns the state folder."""
+
+
+@dataclass(frozen=True)
+class Running:
+    """Addresses of a stack that is up."""
+
+    api: str
+    batch: str
+
+
+@contextmanager
+def running(settings: Settings) -> Iterator[Running]:
+    """The stack, for as long as the context lasts. Raises StackRunning."""
+    settings.state_dir.mkdir(parents=True, exist_ok=True)
+    lock = _own(settings.state_dir)
+    os.environ["IFLOW_STATE_DIR"] = str(settings.state_dir.resolve())
+    bus = runtime.embedded_bus(settings)
+    batch = BatchServer(
+        state_dir=settings.batch_dir, buckets_dir=settings.objects_dir,
+        publish=lambda topic, data, attributes: _notify(bus, topic, data, attributes),
+    )
+    address = batch.start()
+    web = _Web(settings.port)
+    up = Running(api=web.url, batch=address)
+    settings.stack_file.write_text(json.dumps({"api": up.api, "batch": up.batch, "pid": os.getpid()}))
+    runtime.ports.cache_clear()
+    dispatcher = Dispatcher(bus, topology(), runtime.now_utc)
+    ticker = _Ticker(bus, settings)
+    try:
+        dispatcher.start()
+        ticker.start()
+        web.start()
+        yield up
+    finally:
+        web.stop()
+        ticker.stop()
+        dispatcher.stop()
+        batch.stop()
+        settings.stack_file.unlink(missing_ok=True)
+        lock.close()
+
+
+def _own(state_dir: Path) -> IO[str]:
+    lock = (state_dir / "stack.lock").open("a")
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        lock.close()
+        raise StackRunning(f"another stack runs over {state_dir}; stop it, or set IFLOW_STATE_DIR") from None
+    return lock
+
+
+def _notify(bus: SqliteBus, topic: str, data: bytes, attributes: dict[str, str]) -> None:
+    bus.publish(topic.rpartition("/")[2], Message(data, attributes))
+
+
+class _Ticker:
+    """Cloud Scheduler's part: a message on the reconciler's topic, every so many seconds."""
+
+    def __init__(self, bus: SqliteBus, settings: Settings) -> None:
+        schedule = topology().schedules["reconcile"]
+        self._bus = bus
+        self._topic = schedule.topic
+        self._every_s = settings.reconcile_every_s or schedule.every_s
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="ticker", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self) -> None:
+        self._stopping.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        self._bus.publish(self._topic, Message(b"{}", {}))  # what a killed predecessor left is looked at first
+        while not self._stopping.wait(self._every_s):
+            self._bus.publish(self._topic, Message(b"{}", {}))
+
+
+class _Web:
+    """The REST API on loopback, in a thread of this process."""
+
+    def __init__(self, port: int) -> None:
+        self._socket = socket.create_server(("127.0.0.1", port))
+        self.url = f"http://127.0.0.1:{self._socket.getsockname()[1]}"
+        self._server = uvicorn.Server(uvicorn.Config(create_app(), log_config=None, access_log=False))
+        self._thread = threading.Thread(
+            target=self._server.run, kwargs={"sockets": [self._socket]}, name="api", daemon=True
+        )
+
+    def start(self) -> None:
+        self._thread.start()
+        while not self._server.started and self._thread.is_alive():
+            self._thread.join(0.01)
+
+    def stop(self) -> None:
+        self._server.should_exit = True
+        if self._thread.is_alive():
+            self._thread.join()
+        self._socket.close()

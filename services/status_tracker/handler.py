@@ -1,0 +1,42 @@
+"""Batch's notifications move an analysis through its states; a cancel command asks Batch to stop the job."""
+
+from __future__ import annotations
+
+import logging
+
+from services.status_tracker.hint import hint_of
+from shared.delivery import Delivery, event_of
+from shared.domain import paths
+from shared.domain.analysis import Analysis
+from shared.ports import Ports, Query, Where
+from shared.steps.observe import observe
+from shared.steps.store import Loaded, load
+
+log = logging.getLogger(__name__)
+
+
+def track(delivery: Delivery, ports: Ports) -> None:
+    """The notification says *when* to look and *at what*; what is so, GetJob says."""
+    hint = hint_of(delivery)
+    loaded = _find(ports, hint.analysis_id) if hint.analysis_id else None
+    if loaded is None:
+        log.info("not a job of ours", extra={"job": hint.job_name})
+        return
+    if loaded.analysis.job.state == hint.job_state and not loaded.analysis.unsent:
+        return  # known already, and a look that finds nothing new is what the reconciler is for
+    observe(ports, loaded)
+
+
+def cancel(delivery: Delivery, ports: Ports) -> None:
+    """Asks Batch, which answers in its own time: `cancelled` is written when it confirms."""
+    event = event_of(delivery)
+    loaded = load(ports.documents, paths.analysis_doc(event.project, event.subject))
+    if not loaded.analysis.status.final:
+        ports.engine.cancel(loaded.analysis.job.name)
+        observe(ports, loaded)
+
+
+def _find(ports: Ports, analysis_id: str) -> Loaded | None:
+    """By id over all projects: a notification gives the number of Google's project, and none of ours."""
+    found = ports.documents.query(Query("*/analyses", where=(Where("id", "==", analysis_id),), limit=1)).items
+    return Loaded(Analysis.from_document(found[0].data), found[0].version) if found else None

@@ -1,0 +1,148 @@
+"""Pub/Sub's promises in one SQLite file: at least once, ordering keys, filters, back-off, dead letters after N.
+
+A publish writes one row per subscription that takes the message, in one transaction. A delivery leases a row; an
+acknowledgement deletes it; a refusal sets its next time; a lease that runs out makes it due again.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import threading
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from shared.adapters.embedded.sqlite import Database
+from shared.domain.clock import iso
+from shared.domain.events import Topic
+from shared.ports import Clock, Message
+from shared.topology import Topology
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS queue (
+    id INTEGER PRIMARY KEY AUTOINCREMENT, subscription TEXT NOT NULL, message_id TEXT NOT NULL,
+    data BLOB NOT NULL, attributes TEXT NOT NULL, ordering_key TEXT NOT NULL, published_at TEXT NOT NULL,
+    attempts INTEGER NOT NULL DEFAULT 0, due_at REAL NOT NULL, expires_at REAL NOT NULL
+);
+CREATE INDEX IF NOT EXISTS due ON queue (subscription, due_at);
+CREATE INDEX IF NOT EXISTS keys ON queue (subscription, ordering_key, id) WHERE ordering_key <> '';
+"""
+
+
+@dataclass(frozen=True)
+class Leased:
+    """One delivery of one message to one subscription. `attempt` counts from 1."""
+
+    row: int
+    subscription: str
+    message_id: str
+    message: Message
+    published_at: str
+    attempt: int
+
+
+class SqliteBus:
+    """ports.Bus, and the pulling side that the dispatcher uses."""
+
+    def __init__(self, file: Path, topology: Topology, clock: Clock) -> None:
+        self._db = Database(file, _SCHEMA)
+        self._topology = topology
+        self._clock = clock
+        self.published = threading.Condition()
+
+    def publish(self, topic: str, message: Message) -> str:
+        message_id = uuid.uuid4().hex
+        with self._db.transaction() as connection:
+            self._put(connection, topic, message, message_id)
+        with self.published:
+            self.published.notify_all()
+        return message_id
+
+    def _put(self, connection: sqlite3.Connection, topic: str, message: Message, message_id: str) -> None:
+        now = self._clock()
+        expires = now.timestamp() + self._topology.topics[Topic(topic)].retention_s
+        rows = [
+            (name, message_id, message.data, json.dumps(dict(message.attributes)), message.ordering_key,
+             iso(now), now.timestamp(), expires)
+            for name in self._topology.subscribers(topic, message.attributes.get("type"))
+        ]
+        connection.executemany(
+            "INSERT INTO queue (subscription, message_id, data, attributes, ordering_key, published_at, due_at, "
+            "expires_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?)", rows,
+        )
+
+    def lease(self, subscription: str, limit: int) -> list[Leased]:
+        """Up to `limit` messages that are due, each invisible to others until its acknowledgement deadline."""
+        spec = self._topology.subscriptions[subscription]
+        now = self._clock().timestamp()
+        in_turn = (
+            " AND (ordering_key = '' OR NOT EXISTS (SELECT 1 FROM queue AS earlier WHERE earlier.subscription = "
+            "queue.subscription AND earlier.ordering_key = queue.ordering_key AND earlier.ordering_key <> '' "
+            "AND earlier.id < queue.id))"
+        ) if spec.ordering else ""
+        with self._db.transaction() as connection:
+            connection.execute("DELETE FROM queue WHERE subscription = ? AND expires_at < ?", (subscription, now))
+            rows = connection.execute(
+                "UPDATE queue SET due_at = ?, attempts = attempts + 1 WHERE id IN (SELECT id FROM queue "
+                f"WHERE subscription = ? AND due_at <= ?{in_turn} ORDER BY id LIMIT ?) "
+                "RETURNING id, message_id, data, attributes, ordering_key, published_at, attempts",
+                (now + spec.ack_deadline_s, subscription, now, limit),
+            ).fetchall()
+        return [
+            Leased(row, subscription, message_id, Message(data, json.loads(attributes), key), published, attempts)
+            for row, message_id, data, attributes, key, published, attempts in sorted(rows)
+        ]
+
+    def acknowledge(self, leased: Leased) -> None:
+        with self._db.transaction() as connection:
+            connection.execute("DELETE FROM queue WHERE id = ?", (leased.row,))
+        with self.published:
+            self.published.notify_all()
+
+    def refuse(self, leased: Leased) -> None:
+        """Due again after the back-off; a dead letter once the attempts are used up."""
+        spec = self._topology.subscriptions[leased.subscription]
+        with self._db.transaction() as connection:
+            if spec.max_attempts is not None and leased.attempt >= spec.max_attempts:
+                letter = _dead_letter(leased)
+                self._put(connection, self._topology.dead_letter_topic, letter, uuid.uuid4().hex)
+                connection.execute("DELETE FROM queue WHERE id = ?", (leased.row,))
+            else:
+                due = self._clock().timestamp() + spec.retry.pause_s(leased.attempt)
+                connection.execute("UPDATE queue SET due_at = ? WHERE id = ?", (due, leased.row))
+        with self.published:
+            self.published.notify_all()
+
+    def take_back_leases(self) -> None:
+        """For the only consumer, at its start: what its killed predecessor held is due at once."""
+        now = self._clock().timestamp()
+        with self._db.transaction() as connection:
+            connection.execute("UPDATE queue SET due_at = ? WHERE attempts > 0 AND due_at > ?", (now, now))
+
+    def next_due(self) -> float | None:
+        """When the next message is due, in seconds since the epoch; None when nothing waits."""
+        found: float | None = self._db.connection().execute("SELECT MIN(due_at) FROM queue").fetchone()[0]
+        return found
+
+    def depth(self) -> Mapping[str, tuple[int, datetime]]:
+        """Waiting messages by subscription: how many, and when the oldest was published."""
+        rows = self._db.connection().execute(
+            "SELECT subscription, COUNT(*), MIN(published_at) FROM queue GROUP BY subscription"
+        )
+        return {name: (count, datetime.fromisoformat(oldest)) for name, count, oldest in rows}
+
+
+def _dead_letter(leased: Leased) -> Message:
+    """As Pub/Sub forwards it: the original, whole, with where it came from beside its own attributes."""
+    return Message(
+        leased.message.data,
+        {
+            **leased.message.attributes,
+            "CloudPubSubDeadLetterSourceSubscription": leased.subscription,
+            "CloudPubSubDeadLetterSourceTopicPublishTime": leased.published_at,
+            "CloudPubSubDeadLetterSourceDeliveryCount": str(leased.attempt),
+        },
+    )

@@ -1,0 +1,133 @@
+"""Buckets as folders: a job writes into them as it would through a mount, and readers see sizes and generations.
+
+A file's generation is its modification time in nanoseconds, which `write` makes grow; conditional writes of
+several processes queue on one lock file per bucket. What is being written has a name that no listing shows.
+"""
+
+from __future__ import annotations
+
+import base64
+import fcntl
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from functools import lru_cache
+from pathlib import Path
+
+import google_crc32c
+
+from shared.domain import paths
+from shared.domain.errors import Conflict, NotFound, Permanent
+from shared.domain.files import FileSeen
+
+HIDDEN = ".iflow-"
+"""Names that begin so are ours (locks, files being written) and never listed."""
+
+_CHUNK_BYTES = 1 << 20
+
+
+class DirectoryObjects:
+    """ports.Objects over `root/{bucket}/...`."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+
+    def stat(self, bucket: str, path: str) -> FileSeen | None:
+        file = self._file(bucket, path)
+        return _seen(file, path) if file.is_file() else None
+
+    def list(self, bucket: str, prefix: str) -> Iterator[FileSeen]:
+        base = self._root / bucket
+        folder = base / prefix.rpartition("/")[0]
+        found = sorted(p.relative_to(base).as_posix() for p in folder.rglob("*") if p.is_file() and not p.is_symlink())
+        for path in found:
+            if path.startswith(prefix) and not path.rpartition("/")[2].startswith(HIDDEN):
+                yield _seen(base / path, path)
+
+    def read(self, bucket: str, path: str, *, start: int = 0, length: int | None = None) -> bytes:
+        try:
+            with self._file(bucket, path).open("rb") as file:
+                file.seek(start)
+                return file.read(-1 if length is None else length)
+        except (FileNotFoundError, IsADirectoryError):
+            raise NotFound(f"{path} is not in bucket {bucket}") from None
+
+    def write(self, bucket: str, path: str, data: bytes, *, if_generation: int | None = None) -> FileSeen:
+        return self._put(bucket, path, lambda target: target.write_bytes(data), if_generation)
+
+    def upload(self, bucket: str, path: str, source: Path, *, if_generation: int | None = None) -> FileSeen:
+        return self._put(bucket, path, lambda target: shutil.copyfile(source, target), if_generation)
+
+    @contextmanager
+    def local(self, bucket: str, path: str) -> Iterator[Path]:
+        file = self._file(bucket, path)
+        if not file.is_file():
+            raise NotFound(f"{path} is not in bucket {bucket}")
+        yield file
+
+    def url(self, bucket: str, path: str, *, expires_in_s: int) -> str:
+        del expires_in_s  # a file on one's own machine: whoever can read the address can read the file
+        return self._file(bucket, path).resolve().as_uri()
+
+    def _file(self, bucket: str, path: str) -> Path:
+        if problem := paths.problem_with_path(path):
+            raise Permanent(problem)
+        base = self._root / bucket
+        if not (base / path).resolve().is_relative_to(base.resolve()):
+            raise Permanent(f"{path} leads out of bucket {bucket} by a symbolic link")
+        return base / path
+
+    def _put(
+        self, bucket: str, path: str, fill: Callable[[Path], object], if_generation: int | None
+    ) -> FileSeen:
+        file = self._file(bucket, path)
+        file.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(prefix=f"{HIDDEN}new-", dir=file.parent)
+        os.close(handle)
+        new = Path(name)
+        try:
+            fill(new)
+            _flush(new)
+            with self._only_writer(bucket):
+                present = file.stat().st_mtime_ns if file.is_file() else 0
+                if if_generation is not None and present != if_generation:
+                    raise Conflict(path)
+                if (stamp := new.stat().st_mtime_ns) <= present:
+                    os.utime(new, ns=(stamp, present + 1))
+                new.replace(file)
+        finally:
+            new.unlink(missing_ok=True)
+        return _seen(file, path)
+
+    @contextmanager
+    def _only_writer(self, bucket: str) -> Iterator[None]:
+        with (self._root / bucket / f"{HIDDEN}lock").open("a") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
+
+
+def _flush(file: Path) -> None:
+    with file.open("rb") as handle:
+        os.fsync(handle.fileno())
+
+
+def _seen(file: Path, path: str) -> FileSeen:
+    stat = file.stat()
+    return FileSeen(
+        path=path, size=stat.st_size, crc32c=_crc32c(file, stat.st_mtime_ns, stat.st_size),
+        generation=stat.st_mtime_ns, updated_at=datetime.fromtimestamp(stat.st_mtime_ns / 1e9, UTC),
+    )
+
+
+@lru_cache(maxsize=10_000)
+def _crc32c(file: Path, generation: int, size: int) -> str:
+    """Of the file as it was at that generation: `generation` and `size` only make the cache's key."""
+    del generation, size
+    checksum = google_crc32c.Checksum()
+    with file.open("rb") as handle:
+        while chunk := handle.read(_CHUNK_BYTES):
+            checksum.update(chunk)
+    return base64.b64encode(checksum.digest()).decode()

@@ -1,0 +1,49 @@
+"""One SQLite file with a connection for each thread, and write transactions that take the lock at their start."""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from shared.domain.errors import Unavailable
+
+BUSY_TIMEOUT_S = 30.0
+"""How long a statement waits for another process's lock before it gives up."""
+
+
+class Database:
+    def __init__(self, file: Path, schema: str) -> None:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        self._file = file
+        self._local = threading.local()
+        self._writing = threading.Lock()  # threads of one process queue here, instead of in SQLite's busy loop
+        with self._writing:
+            self.connection().executescript(schema)
+
+    def connection(self) -> sqlite3.Connection:
+        """This thread's own connection, in autocommit mode."""
+        found: sqlite3.Connection | None = getattr(self._local, "connection", None)
+        if found is None:
+            found = sqlite3.connect(self._file, timeout=BUSY_TIMEOUT_S, isolation_level=None)
+            found.executescript("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;")
+            self._local.connection = found
+        return found
+
+    @contextmanager
+    def transaction(self) -> Iterator[sqlite3.Connection]:
+        """Commits when the block ends, rolls back when it raises."""
+        connection = self.connection()
+        with self._writing:
+            try:
+                connection.execute("BEGIN IMMEDIATE")
+            except sqlite3.OperationalError as error:
+                raise Unavailable(f"{self._file} is locked: {error}") from error
+            try:
+                yield connection
+            except BaseException:
+                connection.execute("ROLLBACK")
+                raise
+            connection.execute("COMMIT")

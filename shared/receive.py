@@ -1,0 +1,36 @@
+"""Between the functions framework and a handler: unwrap, call, and say what becomes of the message.
+
+A handler that returns has acknowledged. `Permanent` is kept as a dead letter at once and acknowledged, since a
+redelivery would fail the same way; anything else is raised, and the bus delivers again (C80).
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+
+from cloudevents.http.event import CloudEvent
+
+from shared.delivery import Delivery, delivery_of
+from shared.domain.errors import Permanent
+from shared.ports import Ports
+from shared.steps.dead_letters import REPLAY_TO, keep
+
+log = logging.getLogger(__name__)
+Handler = Callable[[Delivery, Ports], None]
+
+
+def receive(subscription: str, event: CloudEvent, handler: Handler, ports: Ports) -> None:
+    """`subscription` is this function's name in topology.yaml: a replay that is meant for another is passed over."""
+    try:
+        delivery = delivery_of(event)
+    except Permanent as error:
+        keep(ports, Delivery(str(event["id"]), b"", {}, "", ""), subscription, str(error), attempts=1)
+        return
+    if delivery.attributes.get(REPLAY_TO, subscription) != subscription:
+        return
+    try:
+        handler(delivery, ports)
+    except Permanent as error:
+        log.error("kept as a dead letter", extra={"message_id": delivery.message_id, "reason": str(error)})
+        keep(ports, delivery, subscription, str(error), attempts=1)

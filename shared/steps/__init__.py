@@ -1,0 +1,1 @@
+"""What more than one service does with an analysis: accept, start, observe, announce, reject. Each is one file."""

@@ -1,0 +1,25 @@
+"""Asks Batch about one analysis and commits what follows from the answer: GetJob is the truth, not the hint."""
+
+from __future__ import annotations
+
+from shared.domain.lifecycle import Observation, advance, wants_outputs
+from shared.domain.outputs import NOTHING_COLLECTED
+from shared.ports import Ports
+from shared.steps.announce import announce
+from shared.steps.collect import collect
+from shared.steps.store import Loaded, as_stored, decide
+
+
+def observe(ports: Ports, loaded: Loaded) -> Loaded:
+    """A final analysis is not asked about (C85). Raises Unavailable when Batch does not answer."""
+    analysis = loaded.analysis
+    if not analysis.status.final:
+        job = ports.engine.describe(analysis.job.name)
+        collected = collect(ports, analysis, job) if wants_outputs(analysis, job.state) else NOTHING_COLLECTED
+        seen = Observation(job, ports.clock(), collected)
+        loaded, _ = decide(
+            ports.documents, analysis.doc_path, lambda current: advance(current, seen, ports.rules), known=loaded
+        )
+    if loaded.analysis.unsent:
+        announce(ports.documents, ports.bus, as_stored(loaded))
+    return loaded
