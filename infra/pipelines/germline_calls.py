@@ -26,7 +26,7 @@ from infra.pipelines.runnable import (
     run_pipeline,
     say,
 )
-from infra.pipelines.vcf_text import Text, arrange, count_records, index
+from infra.pipelines.vcf_text import Text, arrange, count_records, index, opened
 from shared.domain.files import file_stem
 
 OUTPUT = "calls.vcf.gz"
@@ -170,7 +170,9 @@ def _annotate(run: Run, called: Path, reference: str, scratch: Path, warnings: l
         "csq", "--no-version", "-Ov", "-o", consequences, "--local-csq", "--fasta-ref", _local(reference),
         "--gff-annot", _local(genes), filtered,
     )  # fmt: skip
-    if b"BCSQ=" not in consequences.read_bytes():
+    with opened(consequences) as lines:
+        annotated = any(b"BCSQ=" in line for line in lines)
+    if not annotated:
         warnings.append(f"no variant lies in a gene of {genes}; do its contigs have the names of the reference?")
     return consequences
 

@@ -1,7 +1,7 @@
 """A trio's reads with known variants, from a seed: what the demo runs and what tests measure calls against.
 
 All of it is synthetic. Reads carry the alignment that a perfect aligner would give; their sequencing errors follow
-their base qualities. The same seed gives the same files on every machine.
+their base qualities. The same seed gives the same reads on every machine.
 """
 
 from __future__ import annotations

@@ -13,9 +13,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from infra.pipelines.runnable import TOOL_VERSIONS, PipelineError, Run, bcftools, run_pipeline, say
+from infra.pipelines.vcf_declare import declare
 from infra.pipelines.vcf_text import Text, arrange, count_bcf_records, count_records, index, is_bcf
 
 OUTPUT = "normalized.vcf.gz"
+NOT_ALIGNED = "no reference was given, so indels are not left-aligned"
 
 
 @dataclass
@@ -69,12 +71,14 @@ def normalize(run: Run) -> None:
         before = arrange(_as_text(run.file(vcf), scratch), clean, scratch)
         say(f"{vcf}: {before.records} records of {len(before.samples)} samples are whole")
         after, result, realigned = before, clean, None
+        notes = [*before.remarks, "" if reference else NOT_ALIGNED]
         if reference is not None or split:
-            normed = scratch / "normed.vcf.gz"
-            realigned = _norm(run, clean, normed, reference, split)
+            declared, normed = scratch / "declared.vcf.gz", scratch / "normed.vcf.gz"
+            notes.append(declare(clean, declared))
+            realigned = _norm(run, declared, normed, reference, split)
             result = scratch / "result.vcf.gz"
             after = arrange(normed, result, scratch)
-        report = Report(vcf, reference, before, after, realigned, _notes(before, reference))
+        report = Report(vcf, reference, before, after, realigned, [note for note in notes if note])
         _check_counts(before, after, result, split)
         _publish(run, result, report)
     say(report.text())
@@ -113,13 +117,6 @@ def _realigned(messages: list[str]) -> int:
             counts: dict[str, int] = dict(zip(found[1].split("/"), map(int, found[2].split("/")), strict=True))
             return counts["realigned"]
     raise PipelineError("bcftools norm did not say how many records it realigned, so it may not have ended")
-
-
-def _notes(before: Text, reference: str | None) -> list[str]:
-    notes = list(before.remarks)
-    if reference is None:
-        notes.append("no reference was given: indels are not left-aligned, records are as they were written")
-    return notes
 
 
 def _check_counts(before: Text, after: Text, result: Path, split: bool) -> None:

@@ -10,12 +10,14 @@ from __future__ import annotations
 
 import gzip
 import re
+import shutil
 import struct
 import zlib
 from array import array
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import BinaryIO, cast
 
@@ -87,7 +89,8 @@ def arrange(source: Path, target: Path, scratch: Path) -> Text:
 @contextmanager
 def opened(path: Path) -> Iterator[BinaryIO]:
     """The uncompressed bytes of `path`. Damaged or cut compression raises PipelineError, at the latest at its end."""
-    compressed = path.open("rb").read(2) == b"\x1f\x8b"
+    with path.open("rb") as stream:
+        compressed = stream.read(2) == b"\x1f\x8b"
     if compressed:
         _check_end(path)
     with cast(BinaryIO, gzip.open(path)) if compressed else path.open("rb") as stream:
@@ -169,20 +172,29 @@ def _check_record(line: bytes, number: int, text: Text) -> tuple[bytes, int]:
 
 def _check_genotypes(columns: Sequence[bytes], alternates: int, number: int, text: Text) -> None:
     for sample, column in zip(text.samples, columns, strict=True):
-        genotype = column.partition(b":")[0]
-        if not GENOTYPE.fullmatch(genotype):
-            shown = genotype[:40].decode(errors="replace")
-            raise PipelineError(f"line {number}: {shown!r} of sample {sample} is not a genotype")
-        if max((int(a) for a in re.findall(rb"\d+", genotype)), default=0) > alternates:
-            raise PipelineError(f"line {number}: genotype of sample {sample} names an allele that is not in ALT")
+        if fault := _genotype_fault(column.partition(b":")[0], alternates):
+            raise PipelineError(f"line {number}: {fault} (sample {sample})")
+
+
+@lru_cache(maxsize=10_000)
+def _genotype_fault(genotype: bytes, alternates: int) -> str:
+    """What is wrong with it; empty when nothing is. A file holds few different ones, hence the cache."""
+    shown = genotype[:40].decode(errors="replace")
+    if not GENOTYPE.fullmatch(genotype):
+        return f"{shown!r} is not a genotype"
+    if max((int(allele) for allele in re.findall(rb"\d+", genotype)), default=0) > alternates:
+        return f"genotype {shown} names an allele that is not in ALT"
+    return ""
 
 
 def _write(target: Path, text: Text, lines: Path, ends: Sequence[int], order: np.ndarray) -> None:
     with pysam.BGZFile(str(target), "w", None) as out, lines.open("rb") as kept:
         out.write(b"\n".join(text.header) + b"\n")
-        for row in order.tolist():
-            if not text.was_sorted:
-                kept.seek(ends[row])
+        if text.was_sorted:
+            shutil.copyfileobj(kept, out, 1 << 20)
+            return
+        for row in order:
+            kept.seek(ends[row])
             out.write(kept.read(ends[row + 1] - ends[row]))
 
 
