@@ -6,6 +6,7 @@ import json
 import logging
 import sys
 from datetime import UTC, datetime
+from pathlib import Path
 
 FIELDS = (
     "analysis_id", "project", "event_id", "message_id", "subscription", "document", "job", "reason", "count",
@@ -27,10 +28,12 @@ class _Json(logging.Formatter):
         return json.dumps(entry, default=str)
 
 
-def log_as_json(level: int = logging.INFO) -> None:
-    """To stderr, once: a second call replaces the first."""
-    handler = logging.StreamHandler(sys.stderr)
+def log_as_json(file: Path | None = None, level: int = logging.INFO) -> None:
+    """To stderr, or appended to a file, once: a second call replaces the first."""
+    if file is not None:
+        file.parent.mkdir(parents=True, exist_ok=True)
+    handler = logging.StreamHandler(sys.stderr) if file is None else logging.FileHandler(file)
     handler.setFormatter(_Json())
     logging.basicConfig(level=level, handlers=[handler], force=True)
-    for chatty in ("google", "urllib3", "httpx", "httpcore"):
+    for chatty in ("google", "urllib3", "httpx", "httpcore", "uvicorn"):
         logging.getLogger(chatty).setLevel(logging.WARNING)

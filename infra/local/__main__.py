@@ -1,0 +1,57 @@
+"""`python -m infra.local serve` keeps the stack up; `... demo [--vcf FILE]` runs one analysis on it and stops."""
+
+from __future__ import annotations
+
+import argparse
+import signal
+import sys
+import threading
+from pathlib import Path
+
+from infra.local.demo import DemoFailed, run_demo
+from infra.local.setup import register_demo
+from infra.local.stack import StackRunning, running
+from shared import runtime
+from shared.domain.errors import Permanent
+from shared.logs import log_as_json
+from shared.runtime import Settings
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m infra.local", description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True)
+    commands.add_parser("serve", help="start the stack and stay")
+    demo = commands.add_parser("demo", help="start the stack, run one analysis end to end, stop")
+    demo.add_argument("--vcf", type=Path, help="run vcf-normalize on this file instead of the simulated trio")
+    arguments = parser.parse_args()
+    log_as_json(Settings().state_dir / "stack.log")
+    try:
+        return _serve() if arguments.command == "serve" else _demo(arguments.vcf)
+    except (StackRunning, DemoFailed, Permanent, OSError) as error:
+        print(f"{arguments.command}: {error}", file=sys.stderr)
+        return 1
+
+
+def _serve() -> int:
+    settings = Settings()
+    stop = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stop.set())
+    with running(settings) as up:
+        register_demo(runtime.ports())
+        print(f"API  {up.api}/api/v1   (docs: {up.api}/docs)")
+        print(f"state  {settings.state_dir.resolve()}   log  {settings.state_dir / 'stack.log'}")
+        print("In another terminal: .venv/bin/iflow analyses list      Stop with Ctrl-C.", flush=True)
+        stop.wait()
+    return 0
+
+
+def _demo(vcf: Path | None) -> int:
+    with running(Settings()) as up:
+        project = register_demo(runtime.ports())
+        run_demo(runtime.ports(), project, up.api, vcf)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
