@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import fnmatch
 import logging
+import threading
 from collections import Counter
 from pathlib import Path
 from typing import Literal
@@ -25,7 +26,7 @@ class _Model(BaseModel):
 class Notify(_Model):
     """Faults of notifications, of those states only that `states` names (job and task states; none: all)."""
 
-    states: tuple[str, ...] = Field(default=(), strict=False)
+    states: tuple[str, ...] = ()
     drop: bool = False
     duplicate: int = Field(default=0, ge=0, description="further copies of each message")
     reorder: int = Field(default=0, ge=0, description="messages held back, then sent last first")
@@ -74,6 +75,7 @@ _RULES = TypeAdapter(tuple[Fault, ...])
 
 def write_faults(state_dir: Path, *rules: Fault) -> None:
     """Replaces the rules in one step; without any, nothing goes wrong any more."""
+    state_dir.mkdir(parents=True, exist_ok=True)
     part = state_dir / f"{FILE}.part"
     part.write_bytes(_RULES.dump_json(rules, indent=1))
     part.replace(state_dir / FILE)
@@ -87,20 +89,22 @@ class Faults:
         self._seen: tuple[int, int, int] | None = None
         self._rules: tuple[Fault, ...] = ()
         self._used: Counter[tuple[str, str]] = Counter()
+        self._lock = threading.RLock()
 
     def of(self, job_id: str) -> Fault:
-        self.refresh()
-        return next((rule for rule in self._rules if fnmatch.fnmatchcase(job_id, rule.jobs)), NONE)
+        with self._lock:
+            self._refresh()
+            return next((rule for rule in self._rules if fnmatch.fnmatchcase(job_id, rule.jobs)), NONE)
 
     def spend(self, job_id: str, what: Literal["create_then_unavailable", "cancel_unavailable"]) -> bool:
         """Whether this call is one of the first n of the job that the rule spoils; counts it if so."""
-        limit = getattr(self.of(job_id), what)
-        if self._used[job_id, what] >= limit:
-            return False
-        self._used[job_id, what] += 1
-        return True
+        with self._lock:
+            if self._used[job_id, what] >= getattr(self.of(job_id), what):
+                return False
+            self._used[job_id, what] += 1
+            return True
 
-    def refresh(self) -> None:
+    def _refresh(self) -> None:
         try:
             stat = self._file.stat()
             seen = (stat.st_mtime_ns, stat.st_ino, stat.st_size)

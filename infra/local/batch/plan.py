@@ -107,8 +107,7 @@ def _variables(row: JobRow, task: TaskRow, local: Translate) -> dict[str, str]:
     group = row.group
     own = group.task_environments[task.index] if group.task_environments else None
     return (
-        dict(group.task_spec.environments)
-        | _translated(group.task_spec.environment, local)
+        _translated(group.task_spec.environment, local)
         | (_translated(own, local) if own else {})
         | {
             "BATCH_JOB_ID": row.name.job_id,

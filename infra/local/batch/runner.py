@@ -104,10 +104,19 @@ class Runner:
         with contextlib.suppress(ProcessLookupError, PermissionError):  # PermissionError: macOS, only a zombie is left
             os.killpg(pid, signal.SIGKILL)
 
-    def reap(self, pid: int) -> None:
+    def kill_leftovers(self, uid: str, index: int) -> None:
+        """Kills what still runs of a task whose supervisor was killed alone, so that it does not run twice. They are
+        known by their environment, since the number of their group may be somebody else's by now."""
+        marks = {f"BATCH_JOB_UID={uid}".encode(), f"BATCH_TASK_INDEX={index}".encode()}
+        for environment in Path("/proc").glob("[0-9]*/environ"):
+            with contextlib.suppress(OSError):  # ended meanwhile, or another user's
+                if marks <= set(environment.read_bytes().split(b"\0")):
+                    os.kill(int(environment.parent.name), signal.SIGKILL)
+
+    def reap(self, pid: int, *, wait: bool = False) -> None:
         """Takes the exit status of a supervisor that has ended, if it was this process's child."""
         with contextlib.suppress(ChildProcessError):
-            os.waitpid(pid, os.WNOHANG)
+            os.waitpid(pid, 0 if wait else os.WNOHANG)
 
     def forget(self, folder: Path) -> None:
         shutil.rmtree(folder, ignore_errors=True)

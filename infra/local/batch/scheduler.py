@@ -10,18 +10,21 @@ import logging
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from functools import partial
 from pathlib import Path
 
 from google.cloud import batch_v1
 
-from infra.local.batch.faults import Faults, Quota
+from infra.local.batch.admission import admit
+from infra.local.batch.faults import Faults
 from infra.local.batch.loop import Loop
 from infra.local.batch.notifier import Notifier
+from infra.local.batch.outcome import save, settle
 from infra.local.batch.plan import make_plan, mounts
 from infra.local.batch.runner import Ended, Runner
 from infra.local.batch.states import (
+    ACTIVE,
     CANCELLABLE,
     ENDING,
     OTHER,
@@ -29,8 +32,6 @@ from infra.local.batch.states import (
     Change,
     JobState,
     TaskState,
-    add_event,
-    failed_because,
     move_job,
     move_task,
     set_state,
@@ -117,6 +118,7 @@ class Scheduler:
             for attempts in self._running.values():
                 for attempt in attempts.values():
                     self._runner.kill_group(attempt.pid)
+                    self._runner.reap(attempt.pid, wait=True)
 
     # -- QUEUED -> SCHEDULED --------------------------------------------------------------------------------------
 
@@ -125,45 +127,13 @@ class Scheduler:
             row = self._store.job_by_uid(uid)
             if row is None or row.state is not JobState.QUEUED:
                 return
-            fault = self._faults.of(row.name.job_id)
-            if fault.quota and self._waits_for_quota(row, fault.quota):
+            changes = admit(self._store, row, self._faults.of(row.name.job_id), self._clock())
+            if changes is None:
                 self._loop.call_later(_LOOK_AGAIN_S, partial(self._admit, uid))
                 return
-            if fault.fail_before_start:
-                self._fail_before_start(row, fault.fail_before_start)
-                return
-            self._schedule(row)
+            self._waiting[uid] = row.job.priority
+            self.announce(row.job, *changes)
         self._fill()
-
-    def _waits_for_quota(self, row: JobRow, quota: Quota) -> bool:
-        now = self._clock()
-        if not any("CODE_GCE_QUOTA_EXCEEDED" in event.description for event in row.job.status.status_events):
-            add_event(row.job, _quota_sentence(row, quota), now, kind="OPERATIONAL_INFO")
-            with self._store.transaction():
-                self._store.save_job(row)
-        waited = now - row.created_at
-        return quota.seconds is None or waited < timedelta(seconds=quota.seconds)
-
-    def _fail_before_start(self, row: JobRow, reason: str) -> None:
-        """As when a machine type does not exist: no task is ever made (nextflow-io/nextflow#5550)."""
-        now = self._clock()
-        scheduled = move_job(row.job, JobState.SCHEDULED, now)
-        sentence = f"Job gets non-retryable information {reason}"
-        add_event(row.job, sentence, now, kind="OPERATIONAL_INFO")
-        failed = move_job(row.job, JobState.FAILED, now, sentence)
-        with self._store.transaction():
-            self._store.save_job(row)
-        self.announce(row.job, scheduled, failed)
-
-    def _schedule(self, row: JobRow) -> None:
-        change = move_job(row.job, JobState.SCHEDULED, self._clock())
-        pending = batch_v1.TaskStatus(state=TaskState.PENDING)
-        tasks = (batch_v1.Task(name=row.name.task(i), status=pending) for i in range(row.group.task_count))
-        with self._store.transaction():
-            self._store.add_tasks(row.job.uid, tasks)
-            self._save(row)
-        self._waiting[row.job.uid] = row.job.priority
-        self.announce(row.job, change)
 
     # -- tasks start ----------------------------------------------------------------------------------------------
 
@@ -200,7 +170,7 @@ class Scheduler:
             row.running_since = now
         with self._store.transaction():
             self._store.save_task(task)
-            self._save(row)
+            save(self._store, row)
         self._launch(row, task)
         self.announce(row.job, *changes)
 
@@ -242,6 +212,7 @@ class Scheduler:
         elif (ended := self._runner.ended(folder)) is not None:
             self._task_ended(task.uid, task.index, ended)
         elif row.state not in ENDING:
+            self._runner.kill_leftovers(task.uid, task.index)
             self._relaunch(task.uid, task.index)
 
     # -- tasks end ------------------------------------------------------------------------------------------------
@@ -273,8 +244,8 @@ class Scheduler:
             self._waiting[uid] = row.job.priority
         with self._store.transaction():
             self._store.save_task(task)
-            changes += self._settle(row, ended.at)
-        self.announce(row.job, *changes)
+            changes += settle(self._store, row, ended.at)
+        self._after(row, changes)
 
     def _end_task(self, row: JobRow, task: TaskRow, ended: Ended) -> Change:
         if ended.exit_code == 0:
@@ -287,69 +258,33 @@ class Scheduler:
             row = self._store.job_by_uid(uid)
             if row is None or row.state not in ENDING:
                 return
-            for attempt in self._running.get(uid, {}).values():
-                self._runner.end(attempt.pid)
-                self._loop.call_later(self._grace_s + _KILL_AFTER_S, partial(self._insist, attempt))
-            with self._store.transaction():
-                changes = self._settle(row, self._clock())
-            self.announce(row.job, *changes)
+            for task in self._store.tasks_in(uid, TaskState.RUNNING):
+                self._end_attempt(uid, task.index)
+            self._settle(uid)
+
+    def _end_attempt(self, uid: str, index: int) -> None:
+        attempt = self._running.get(uid, {}).get(index)
+        if attempt is None:  # it was lost with an earlier life of the server, or waits for room on the host
+            self._task_ended(uid, index, Ended(OTHER, self._clock()))
+            return
+        self._runner.end(attempt.pid)
+        self._loop.call_later(self._grace_s + _KILL_AFTER_S, partial(self._insist, attempt))
+
+    def _settle(self, uid: str) -> None:
+        row = self._store.job_by_uid(uid)
+        if row is None or row.state not in ENDING:
+            return
+        with self._store.transaction():
+            changes = settle(self._store, row, self._clock())
+        self._after(row, changes)
+
+    def _after(self, row: JobRow, changes: list[Change]) -> None:
+        if row.state not in ACTIVE or self._store.job_by_uid(row.job.uid) is None:
+            self._waiting.pop(row.job.uid, None)
+            self._runner.forget_job(row.job.uid)
+        self.announce(row.job, *changes)
 
     def _insist(self, attempt: Attempt) -> None:
         with self.lock:
             if self._running.get(attempt.uid, {}).get(attempt.index) == attempt:
                 self._runner.kill_group(attempt.pid)
-
-    # -- what follows for the job ---------------------------------------------------------------------------------
-
-    def _settle(self, row: JobRow, at: datetime) -> list[Change]:
-        """Inside a transaction: ends the job if its tasks say so. A failed task lets those that run finish, and none
-        that waits begin."""
-        counts = self._store.task_counts(row.job.uid)
-        failed, doomed = counts.get(TaskState.FAILED, 0), row.state in ENDING
-        if doomed or failed:
-            self._leave_unexecuted(row.job.uid)
-        still = counts.get(TaskState.RUNNING, 0) + (0 if doomed or failed else counts.get(TaskState.PENDING, 0))
-        changes = [] if still else self._final(row, at, bool(failed))
-        if row.state is JobState.DELETION_IN_PROGRESS and not still:
-            self._store.delete_job(row.job.uid)
-        else:
-            self._save(row)
-        return changes
-
-    def _final(self, row: JobRow, at: datetime, failed: bool) -> list[Change]:
-        row.count_run_time(at)
-        row.running_since = None
-        self._waiting.pop(row.job.uid, None)
-        self._runner.forget_job(row.job.uid)
-        if row.state is JobState.DELETION_IN_PROGRESS:
-            return []
-        if row.state is JobState.CANCELLATION_IN_PROGRESS:
-            return [move_job(row.job, JobState.CANCELLED, at)]
-        if not failed:
-            return [move_job(row.job, JobState.SUCCEEDED, at)]
-        first = self._store.tasks_in(row.job.uid, TaskState.FAILED, limit=1)[0]
-        return [move_job(row.job, JobState.FAILED, at, failed_because(first.task))]
-
-    def _leave_unexecuted(self, uid: str) -> None:
-        for task in self._store.tasks_in(uid, TaskState.PENDING):
-            set_state(task.task.status, TaskState.UNEXECUTED)
-            self._store.save_task(task)
-
-    def _save(self, row: JobRow) -> None:
-        """Inside a transaction: the job with its tasks counted."""
-        policy = row.job.allocation_policy.instances[0].policy if row.job.allocation_policy.instances else None
-        instance = batch_v1.JobStatus.InstanceStatus(task_pack=1)
-        if policy is not None:
-            instance.machine_type = policy.machine_type
-            instance.provisioning_model = policy.provisioning_model
-        counts = {state.name: n for state, n in self._store.task_counts(row.job.uid).items()}
-        row.job.status.task_groups["group0"] = batch_v1.JobStatus.TaskGroupStatus(counts=counts, instances=[instance])
-        self._store.save_job(row)
-
-
-def _quota_sentence(row: JobRow, quota: Quota) -> str:
-    return (
-        "VM in Managed Instance Group meets error: Batch Error: code - CODE_GCE_QUOTA_EXCEEDED, description - "
-        f"error count is 1, latest message example: Instance '{row.job.uid}-group0-0-0000' creation failed: "
-        f"Quota '{quota.name}' exceeded.  Limit: {quota.limit} in region {row.name.region}."
-    )

@@ -18,6 +18,8 @@ from infra.local.batch.scheduler import Scheduler
 from infra.local.batch.service import Service
 from infra.local.batch.store import Store
 
+_CALLS_END_S = 1.0  # for calls under way at a stop
+
 
 class BatchServer:
     """google.cloud.batch.v1.BatchService on 127.0.0.1, its jobs on disk, its tasks as processes of this host.
@@ -72,7 +74,7 @@ class BatchServer:
     def stop(self, *, end_tasks: bool = False) -> None:
         """Notifications that are due are still sent. With `end_tasks` no process is left behind; their attempts
         begin anew, uncounted, should the folder be served again."""
-        self._rpc.stop(grace=None).wait()
+        self._rpc.stop(grace=_CALLS_END_S).wait()
         self._loop.stop()
         if end_tasks:
             self._scheduler.end_all()

@@ -45,10 +45,13 @@ class Service:
         return job
 
     def _spoil_create(self, name: names.JobName) -> None:
-        fault = self._faults.of(name.job_id)
-        time.sleep(fault.answer_after_s)
-        if fault.refuse_create:
-            raise Refused(grpc.StatusCode[fault.refuse_create.code], fault.refuse_create.text)
+        self._be_slow(name)
+        refusal = self._faults.of(name.job_id).refuse_create
+        if refusal:
+            raise Refused(grpc.StatusCode[refusal.code], refusal.text)
+
+    def _be_slow(self, name: names.JobName) -> None:
+        time.sleep(self._faults.of(name.job_id).answer_after_s)
 
     def _store_new(self, name: names.JobName, request: batch_v1.CreateJobRequest) -> batch_v1.Job:
         with self._scheduler.lock:
@@ -70,8 +73,10 @@ class Service:
     # -- reading --------------------------------------------------------------------------------------------------
 
     def get_job(self, request: batch_v1.GetJobRequest) -> batch_v1.Job:
+        name = names.parse_job(request.name)
+        self._be_slow(name)
         with self._scheduler.lock:
-            return self._shown(self._find(names.parse_job(request.name)))
+            return self._shown(self._find(name))
 
     def list_jobs(self, request: batch_v1.ListJobsRequest) -> batch_v1.ListJobsResponse:
         names.parse_parent(request.parent)
@@ -87,6 +92,7 @@ class Service:
 
     def get_task(self, request: batch_v1.GetTaskRequest) -> batch_v1.Task:
         name, index = names.parse_task(request.name)
+        self._be_slow(name)
         with self._scheduler.lock:
             task = self._store.task(self._find(name).job.uid, index)
         if task is None:
@@ -95,6 +101,7 @@ class Service:
 
     def list_tasks(self, request: batch_v1.ListTasksRequest) -> batch_v1.ListTasksResponse:
         name = names.parse_group(request.parent)
+        self._be_slow(name)
         state = _state_filter(request.filter)
         size, offset = _page(request.page_size, request.page_token)
         with self._scheduler.lock:
@@ -104,9 +111,8 @@ class Service:
         )
 
     def _find(self, name: names.JobName) -> JobRow:
-        fault = self._faults.of(name.job_id)
         row = self._store.job(str(name))
-        if row is None or fault.lose:
+        if row is None or self._faults.of(name.job_id).lose:
             raise missing(str(name))
         return row
 
@@ -119,6 +125,7 @@ class Service:
     def cancel_job(self, request: batch_v1.CancelJobRequest) -> operations_pb2.Operation:
         name = names.parse_job(request.name)
         check_request_id(request.request_id)
+        self._be_slow(name)
         if self._faults.spend(name.job_id, "cancel_unavailable"):
             raise Refused(grpc.StatusCode.UNAVAILABLE, "The service is currently unavailable.")
         with self._scheduler.lock:
@@ -133,6 +140,7 @@ class Service:
     def delete_job(self, request: batch_v1.DeleteJobRequest) -> operations_pb2.Operation:
         name = names.parse_job(request.name)
         check_request_id(request.request_id)
+        self._be_slow(name)
         with self._scheduler.lock:
             if not self._store.seen_request(request.request_id, "DeleteJob", str(name)):
                 row = self._find(name)

@@ -96,8 +96,8 @@ def run_one(argv: list[str], environment: dict[str, str]) -> int:
     os.environ["PATH"] = environment["PATH"]  # where posix_spawnp looks
     try:
         child = os.posix_spawnp(argv[0], argv, environment, setsigdef=(signal.SIGTERM, signal.SIGALRM))
-    except OSError as error:
-        say(f"{argv[0]}: {error.strerror}")
+    except (OSError, ValueError) as error:  # ValueError: a NUL in an argument
+        say(f"{argv[0]}: {error}")
         return NOT_FOUND if isinstance(error, FileNotFoundError) else NOT_EXECUTABLE
     status = os.waitpid(child, 0)[1]
     return os.WEXITSTATUS(status) if os.WIFEXITED(status) else 128 + os.WTERMSIG(status)

@@ -22,7 +22,6 @@ from shared.domain.job import JobSeen, JobSpec, JobState, StatusEvent, TaskSeen,
 
 _GROUP = "group0"  # Batch's name of a job's only task group
 _TASKS_A_PAGE = 1000
-_READ_S, _WRITE_S = 10.0, 20.0  # deadlines: a function that waits longer blocks those behind it
 # These will be answered the same way however often they are asked (https://grpc.io/docs/guides/status-codes/).
 _REFUSALS = (
     grpc.StatusCode.INVALID_ARGUMENT,
@@ -38,10 +37,16 @@ _HAS_TASKS = frozenset(
 
 
 class BatchEngine:
-    """The `Engine` port over `batch_v1.BatchServiceClient`. It never calls DeleteJob: that loses a job's history."""
+    """The `Engine` port over `batch_v1.BatchServiceClient`. It never calls DeleteJob: that loses a job's history.
 
-    def __init__(self, client: batch_v1.BatchServiceClient) -> None:
+    No call waits longer than its deadline, since a function that waits blocks the events behind its own.
+    """
+
+    def __init__(
+        self, client: batch_v1.BatchServiceClient, *, read_deadline_s: float = 10.0, write_deadline_s: float = 20.0
+    ) -> None:
         self._client = client
+        self._read_s, self._write_s = read_deadline_s, write_deadline_s
 
     def start(self, spec: JobSpec) -> JobSeen:
         """CreateJob, with a request id made from the job's name, so that a repeat is known as one. That the job exists
@@ -50,7 +55,7 @@ class BatchEngine:
             parent=spec.parent, job_id=spec.job_id, job=to_batch(spec), request_id=_request_id("create", spec.name)
         )
         try:
-            job = self._client.create_job(request, retry=None, timeout=_WRITE_S)
+            job = self._client.create_job(request, retry=None, timeout=self._write_s)
         except AlreadyExists:
             return self.describe(spec.name)
         except (GoogleAPICallError, RetryError) as error:
@@ -63,8 +68,8 @@ class BatchEngine:
     def describe(self, name: str) -> JobSeen:
         """GetJob, and ListTasks for a job that runs or has ended. A missing job is an answer. Raises Unavailable."""
         try:
-            job = self._client.get_job(name=name, retry=None, timeout=_READ_S)
-            tasks = self._tasks(name) if _state(job) in _HAS_TASKS else ()
+            job = self._client.get_job(name=name, retry=None, timeout=self._read_s)
+            tasks = self._tasks(name) if _job_state(batch_v1.Job.pb(job).status.state) in _HAS_TASKS else ()
         except NotFound:
             return JobSeen.missing(name)
         except (GoogleAPICallError, RetryError) as error:
@@ -73,14 +78,14 @@ class BatchEngine:
 
     def _tasks(self, name: str) -> Iterable[batch_v1.Task]:
         request = batch_v1.ListTasksRequest(parent=f"{name}/taskGroups/{_GROUP}", page_size=_TASKS_A_PAGE)
-        return list(self._client.list_tasks(request, retry=None, timeout=_READ_S))
+        return list(self._client.list_tasks(request, retry=None, timeout=self._read_s))
 
     def cancel(self, name: str) -> None:
         """CancelJob. Batch refuses it for a job that is final or is being cancelled already, and does not know one
         that is gone: neither is an error here, `describe` tells. Raises Unavailable."""
         request = batch_v1.CancelJobRequest(name=name, request_id=_request_id("cancel", name))
         try:
-            self._client.cancel_job(request, retry=None, timeout=_WRITE_S)
+            self._client.cancel_job(request, retry=None, timeout=self._write_s)
         except (NotFound, FailedPrecondition):
             return
         except (GoogleAPICallError, RetryError) as error:
@@ -178,7 +183,7 @@ def to_seen(job: batch_v1.Job, tasks: Iterable[batch_v1.Task], *, name: str) -> 
     pb = batch_v1.Job.pb(job)
     return JobSeen(
         name=name,
-        state=_state(job),
+        state=_job_state(pb.status.state),
         uid=job.uid,
         created_at=_time(pb.create_time) if pb.HasField("create_time") else None,
         updated_at=_time(pb.update_time) if pb.HasField("update_time") else None,
@@ -188,10 +193,12 @@ def to_seen(job: batch_v1.Job, tasks: Iterable[batch_v1.Task], *, name: str) -> 
     )
 
 
-def _state(job: batch_v1.Job) -> JobState:
+def _job_state(number: int) -> JobState:
     """By name; a number that this version of the client does not know has none."""
-    state = job.status.state
-    return JobState(state.name) if isinstance(state, batch_v1.JobStatus.State) else JobState.UNKNOWN
+    try:
+        return JobState(batch_v1.JobStatus.State(number).name)
+    except ValueError:
+        return JobState.UNKNOWN
 
 
 def _task(task: batch_v1.Task) -> TaskSeen:
@@ -201,8 +208,10 @@ def _task(task: batch_v1.Task) -> TaskSeen:
 
 
 def _task_state(number: int) -> TaskState:
-    state = batch_v1.Task(status={"state": number}).status.state
-    return TaskState(state.name) if isinstance(state, batch_v1.TaskStatus.State) else TaskState.UNKNOWN
+    try:
+        return TaskState(batch_v1.TaskStatus.State(number).name)
+    except ValueError:
+        return TaskState.UNKNOWN
 
 
 def _event(event: Any) -> StatusEvent:
