@@ -10,6 +10,9 @@ from shared.variants.vcf.convert import Converted
 from shared.variants.vcf.lines import Block
 from shared.variants.vcf.spans import Ints
 
+# Rows of the last batch in which a duplicate is looked for: the same allele can be spelled at positions some way apart.
+_REMEMBERED = 200
+
 
 class Order:
     """Fed with the blocks of a file in turn. `contigs` are the names in order of first appearance."""
@@ -19,8 +22,7 @@ class Order:
         self._index: dict[str, int] = {}
         self._rows: list[int] = []
         self._last = (-1, -1)
-        self._group: tuple[int, int] = (-1, -1)
-        self._group_keys: set[str] = set()
+        self._recent = pa.array([], pa.string())
         self.is_sorted = True
 
     @property
@@ -57,23 +59,15 @@ class Order:
         self._last = (int(ranks[-1]), int(positions[-1]))
 
     def note_duplicates(self, batch: pa.RecordBatch) -> None:
-        """Batches in the table's order: notes rows that stand there twice (the same key at the same position)."""
-        if not batch.num_rows:
-            return
-        ranks, positions = batch["contig_index"].to_numpy(), batch["pos"].to_numpy()
-        same = (ranks[1:] == ranks[:-1]) & (positions[1:] == positions[:-1])
-        near = np.zeros(len(ranks), np.bool_)
-        near[1:] |= same
-        near[:-1] |= same
-        near[0] |= (int(ranks[0]), int(positions[0])) == self._group
-        near[-1] = True
-        # Only rows that share a position with a neighbour, and the last, which the next batch may continue.
-        at = np.flatnonzero(near)
-        few = batch.select(["key", "line"]).take(pa.array(at))
-        for i, key, line in zip(at, few["key"].to_pylist(), few["line"].to_pylist(), strict=True):
-            group = (int(ranks[i]), int(positions[i]))
-            if group != self._group:
-                self._group, self._group_keys = group, set()
-            if key in self._group_keys:
-                self._notes.add("duplicate", "an allele stands more than once at a position; all are kept", line)
-            self._group_keys.add(key)
+        """Batches in the table's order: notes rows whose key stands there already, in the same batch or near its end
+        in the batch before."""
+        keys = pa.concat_arrays([self._recent, batch["key"].cast(pa.string())])
+        codes = keys.dictionary_encode().indices.to_numpy()
+        _, first = np.unique(codes, return_index=True)
+        if len(first) < len(codes):
+            again = np.setdiff1d(np.arange(len(codes)), first) - len(self._recent)
+            again = again[again >= 0]
+            if len(again):
+                line = batch["line"][int(again[0])].as_py()
+                self._notes.add("duplicate", "an allele stands more than once; all are kept", line, len(again))
+        self._recent = keys[-_REMEMBERED:]

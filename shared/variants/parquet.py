@@ -30,7 +30,9 @@ class TableWriter:
     def __enter__(self) -> TableWriter:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, _error: BaseException | None, _at: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, _error: BaseException | None, _at: TracebackType | None
+    ) -> None:
         if kind is None:
             self._flush()
         self._writer.close()
@@ -61,7 +63,8 @@ def sorted_batches(draft: Path, schema: pa.Schema, scratch: Path) -> Iterator[pa
         connection.execute("SET temp_directory = ?", [str(scratch / "sort")])
         connection.execute("SET memory_limit = ?", [_SORT_MEMORY])
         found = connection.sql(
-            "SELECT * FROM read_parquet($draft) ORDER BY contig_index, pos, record, allele", params={"draft": str(draft)}
+            "SELECT * FROM read_parquet($draft) ORDER BY contig_index, pos, record, allele",
+            params={"draft": str(draft)},
         )
         for batch in found.to_arrow_reader(_SORT_BATCH_ROWS):
             yield pa.RecordBatch.from_arrays(

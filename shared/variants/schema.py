@@ -1,4 +1,4 @@
-"""The variant table: one Parquet file per VCF, one row per alternate allele, sorted by contig, position, record, allele.
+"""The variant table: one Parquet file per VCF, one row per alternate allele, by contig, position, record, allele.
 
 Contigs stand in the order in which the file first names them (`contig_index`). Only ALT entries that say what was seen
 make a row: `*`, `<*>`, `<NON_REF>` and `.` are counted in the report and make none.
@@ -19,8 +19,8 @@ Site columns
     key             string   chrom-key_pos-key_ref-key_alt; for symbolic alleles also -end-length. The same variant from
                              two callers has the same key (no reference is at hand, so indels are trimmed, not shifted)
     key_pos         int64    position of the minimal allele
-    key_ref/key_alt string   minimal allele, upper case: shared ends removed, one base kept; breakends: the mate's contig
-                             by its canonical name
+    key_ref/key_alt string   minimal allele, upper case: shared ends removed, one base kept; breakends: the mate's
+                             contig by its canonical name
     ids             list<string>   null for `.`
     rsid            string   the first rs number among them
     qual            double   null for `.`
@@ -31,7 +31,7 @@ Annotation columns: of the transcript that `annotations.py` chooses; null where 
     impact_rank     int8     3 HIGH, 2 MODERATE, 1 LOW, 0 MODIFIER
     af_max          double   highest population frequency that the annotation gives for this allele
 
-INFO columns: one per declared key, `info_<key>`, typed as declared (Integer int64, Float double, Flag bool, else string)
+INFO columns: one per declared key, `info_<key>`, of its type (Integer int64, Float double, Flag bool, else string)
     Number=1        a value
     Number=A        this allele's value
     Number=R        list of two: the reference's and this allele's
@@ -43,15 +43,15 @@ INFO columns: one per declared key, `info_<key>`, typed as declared (Integer int
                     a key without `=`
 Strings are percent-decoded once; raw CSQ, ANN and BCSQ are not, since their own delimiters would come back.
 
-Sample columns: `s<i>_...`, i the 0-based position in the file's #CHROM line; names stand in the metadata under `samples`,
-so that an order cache can pick the columns of the sample that has a role
+Sample columns: `s<i>_...`, i the 0-based position in the file's #CHROM line; names stand in the metadata under
+`samples`, so that an order cache can pick the columns of the sample that has a role
     s<i>_gt         string   as written
     s<i>_phased     bool     every allele is phased with the others (`|` throughout, 4.4's leading mark included)
     s<i>_zygosity   string   of this row's allele, see genotype.py: hom_ref het het_alt hom_alt hemi_ref hemi_alt
                              partial_ref partial_alt other_alt no_call; null without GT
     s<i>_carries    bool     the genotype holds this row's allele at least once
     s<i>_dp, s<i>_gq          int64, double   FORMAT DP and GQ
-    s<i>_ad_ref, s<i>_ad_alt  int64   reads for the reference and for this allele; see depths.py for where they come from
+    s<i>_ad_ref, s<i>_ad_alt  int64   reads for the reference and for this allele; depths.py says where they come from
     s<i>_vaf        double   the caller's own fraction, or computed from the reads
     s<i>_fmt_<key>           every other declared FORMAT key, by the same rules as INFO
     s<i>_fmt_other  list<struct<key, value>>, as info_other
@@ -150,9 +150,8 @@ class TableSchema:
 
 
 def table_schema(header: Header) -> TableSchema:
-    info = {key: d for key, d in header.info.items()}
     format_ = {key: d for key, d in header.format.items() if key not in _IN_SAMPLE_FIELDS}
-    return TableSchema(header.samples, _key_columns(info, "info_"), _key_columns(format_, "fmt_"))
+    return TableSchema(header.samples, _key_columns(header.info, "info_"), _key_columns(format_, "fmt_"))
 
 
 def _key_columns(declared: dict[str, Declaration], prefix: str) -> dict[str, KeyColumn]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -37,7 +36,7 @@ def build_table(vcf: Path, out: Path, *, progress: Callable[[int], None] | None 
     with TemporaryDirectory(prefix=f".{out.name}.", dir=out.parent) as scratch:
         ready = Path(scratch) / "table.parquet"
         report = _Build(text, notes, Path(scratch), progress).write(ready)
-        os.replace(ready, out)
+        ready.replace(out)
     return report
 
 
@@ -59,7 +58,7 @@ class _Build:
             if self._order.is_sorted:
                 report = self._finish(writer)
         if self._order.is_sorted:
-            os.replace(draft, ready)
+            draft.replace(ready)
             return report
         with TableWriter(ready, self._arrow) as writer:
             for batch in sorted_batches(draft, self._arrow, self._scratch):
@@ -79,7 +78,7 @@ class _Build:
 
     def _batch(self, converted: Converted, contig_index: pa.Array) -> pa.RecordBatch:
         columns = {**converted.columns, "contig_index": contig_index}
-        arrays = [columns.get(field.name, None) for field in self._arrow]
+        arrays = [columns.get(field.name) for field in self._arrow]
         filled = [pa.nulls(converted.rows, field.type) if array is None else array
                   for field, array in zip(self._arrow, arrays, strict=True)]
         batch = pa.RecordBatch.from_arrays(filled, schema=self._arrow)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections import Counter
 from dataclasses import dataclass
@@ -148,7 +147,7 @@ class Keys:
 
 
 def read_keys(block: Block, sites: Sites, rows: Rows, notes: Notes) -> Keys:
-    """Trims sequence alleles to their minimal form, and gives symbolic ones and breakends their type, end and length."""
+    """Trims sequence alleles to their minimal form; gives symbolic ones and breakends their type, end and length."""
     draft = _Draft(block, sites, rows)
     draft.trim()
     same = np.flatnonzero(draft.codes == VARIANT_TYPES.index("identical"))
@@ -218,11 +217,11 @@ class _Draft:
         for i, alt in zip(at, self.rows.alt.take(pa.array(at)).to_pylist(), strict=True):
             record = int(self.rows.record[i])
             if self.rows.kind[i] == BREAKEND:
-                self._breakend(int(i), alt)
+                self._breakend(int(i))
             else:
                 self._symbolic(int(i), alt, info.to_text(record), int(self.rows.n_alts[record]))
 
-    def _breakend(self, i: int, alt: str) -> None:
+    def _breakend(self, i: int) -> None:
         self.codes[i] = VARIANT_TYPES.index("breakend")
         self.sv_types[i] = "BND"
         self.length_known[i] = False
@@ -267,7 +266,8 @@ class _Draft:
         at = np.flatnonzero(self.rows.kind == BREAKEND)
         if not len(at):
             return self.alt
-        return self._replaced(self.alt, at, [canonical_breakend(alt) for alt in self.alt.take(pa.array(at)).to_pylist()])
+        canonical_alts = [canonical_breakend(alt) for alt in self.alt.take(pa.array(at)).to_pylist()]
+        return self._replaced(self.alt, at, canonical_alts)
 
 
 def minimal(ref: str, alt: str) -> tuple[int, str, str]:
@@ -278,10 +278,14 @@ def minimal(ref: str, alt: str) -> tuple[int, str, str]:
     if ref == alt:
         return 0, ref[:1], alt[:1]
     most = min(len(ref), len(alt)) - 1
-    tail = min(len(os.path.commonprefix((ref[::-1], alt[::-1]))), most)
+    tail = min(_shared_start(ref[::-1], alt[::-1]), most)
     ref, alt = ref[: len(ref) - tail], alt[: len(alt) - tail]
-    head = min(len(os.path.commonprefix((ref, alt))), min(len(ref), len(alt)) - 1)
+    head = min(_shared_start(ref, alt), min(len(ref), len(alt)) - 1)
     return head, ref[head:], alt[head:]
+
+
+def _shared_start(a: str, b: str) -> int:
+    return next((i for i, (x, y) in enumerate(zip(a, b, strict=False)) if x != y), min(len(a), len(b)))
 
 
 def canonical_breakend(alt: str) -> str:

@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 from shared.variants.report import Notes
 from shared.variants.schema import TableSchema
 from shared.variants.vcf.alleles import VARIANT_TYPES, Keys, Rows, read_alleles, read_keys
+from shared.variants.vcf.annotations import annotate, annotation_layout
 from shared.variants.vcf.header import Header
 from shared.variants.vcf.info import InfoReader
 from shared.variants.vcf.lines import Block
@@ -50,14 +51,17 @@ class Converter:
         self._header, self._notes = header, notes
         self._info = InfoReader(schema, notes)
         self._samples = SampleReader(header, schema, notes)
+        self._layout = annotation_layout(header)
 
     def convert(self, block: Block) -> Converted:
         sites = read_sites(block, self._header, self._notes)
         rows = read_alleles(block, self._notes)
         keys = read_keys(block, sites, rows, self._notes)
         columns = _site_columns(block, sites, rows, keys)
-        info, _held = self._info.read(block, rows)
+        info, held = self._info.read(block, rows)
         columns.update(info)
+        if self._layout and self._layout.key in held:
+            columns.update(annotate(self._layout, held[self._layout.key], columns["ref"], rows))
         samples, zygosities = self._samples.read(block, sites.ref, rows)
         columns.update(samples)
         transitions, transversions = _substitutions(keys)

@@ -4,7 +4,7 @@ In this order, for each sample of each record:
 
     AD              values for all alleles (VCF 4.3, table 2; GATK, DeepVariant, DRAGEN, bcftools), whatever its Number
     RD and AD       AD of one value, for the alternate (VarScan 2)
-    RO and AO       FreeBayes: AO has one value an alternate
+    RO and AO       FreeBayes: AO has one value an alternate; without RO, DP is the number of all reads
     AU CU GU TU     Strelka 2, SNVs: first value of a pair (tier 1) of the base's own key
     TAR, TIR        Strelka 2, indels: first value of a pair (tier 1)
 
@@ -45,7 +45,7 @@ class DepthReader:
         """`n_alts` by cell; `ref` and `alt` by row."""
         self.defects: list[tuple[str, Ints]] = []
         self._lists: dict[str, Parsed] = {}
-        for key in ("AD", "AO", "RO", "RD", "TAR", "TIR", *(f"{base}U" for base in _BASES)):
+        for key in ("AD", "AO", "RO", "RD", "DP", "TAR", "TIR", *(f"{base}U" for base in _BASES)):
             if key in held:
                 self._lists[key] = parse(KeyColumn(key, key, "list", "Integer", None), held[key])
         self._fractions = [
@@ -76,7 +76,7 @@ class DepthReader:
 
     def read(self, wanted: Wanted) -> dict[str, pa.Array]:
         reads = self._by_allele(wanted)
-        if "AO" in self._lists and "RO" in self._lists:
+        if "AO" in self._lists:
             reads = _first_known(reads, self._freebayes(wanted))
         if self._strelka:
             reads = _first_known(reads, self._strelka_reads(wanted))
@@ -122,6 +122,8 @@ class DepthReader:
 
     def _freebayes(self, wanted: Wanted) -> Reads:
         ref, alt = self._value("RO", wanted, 0, 1), self._value("AO", wanted, wanted.allele - 1, wanted.n_alts)
+        if "RO" not in self._lists:
+            return Reads(ref, alt, self._value("DP", wanted, 0, 1))
         all_alts = self._total("AO", wanted)
         return Reads(ref, alt, np.where((ref >= 0) & (all_alts >= 0), ref + all_alts, -1))
 

@@ -129,7 +129,7 @@ def _picked(values: pa.Array, valid: Bools, parts: list[Ints]) -> pa.Array:
 
 
 def _genotypes(values: pa.Array, first: Ints, count: Ints, rows: Wanted) -> pa.Array:
-    """Diploid: values of 0/0, 0/a and a/a, at F(j/k) = k(k+1)/2 + j; haploid: of 0 and a. VCF 4.3, section 1.6.2 (GL)."""
+    """Diploid: values of 0/0, 0/a and a/a, at F(j/k) = k(k+1)/2 + j; haploid: of 0 and a. VCF 4.3, 1.6.2 (GL)."""
     alleles = rows.n_alts + 1
     diploid, haploid = count == alleles * (alleles + 1) // 2, count == alleles
     haploid &= ~diploid
@@ -168,15 +168,14 @@ def count_misfits(column: KeyColumn, held: Held, parsed: Parsed, n_alts: Ints, p
 
 def _is_genotype_count(count: Ints, alleles: Ints, ploidy: Ints | None) -> Bools:
     """Whether there is one value for each of the C(alleles + ploidy - 1, ploidy) genotypes."""
-    haploid, diploid = count == alleles, count == alleles * (alleles + 1) // 2
+    right: Bools = (count == alleles) | (count == alleles * (alleles + 1) // 2)
     if ploidy is None:
-        return haploid | diploid
-    unknown = (ploidy == 0) & (haploid | diploid)
-    polyploid = ploidy > 2
-    for i in np.flatnonzero(polyploid):
-        polyploid[i] = count[i] == comb(int(alleles[i] + ploidy[i] - 1), int(ploidy[i]))
-    result: Bools = unknown | ((ploidy == 1) & haploid) | ((ploidy == 2) & diploid) | polyploid
-    return result
+        return right
+    for n in np.unique(ploidy[ploidy > 0]):
+        mine = ploidy == n
+        expected = np.array([comb(a + int(n) - 1, int(n)) for a in range(int(alleles[mine].max()) + 1)])
+        right[mine] = count[mine] == expected[alleles[mine]]
+    return right
 
 
 def outside_32_bits(values: pa.Array) -> Bools:

@@ -64,7 +64,7 @@ def parse_genotype(text: str) -> Genotype | None:
     leading = text[0] in "|/"
     marks = _MARKS.findall(text)
     alleles = tuple(None if a == "." else int(a) for a in _MARKS.split(text[1:] if leading else text))
-    # Without a leading mark the first allele is phased when all the others are (4.4); alone and unmarked it is not said.
+    # Without a leading mark the first allele is phased when all the others are (4.4); alone and unmarked nobody says.
     return Genotype(alleles, bool(marks) and all(mark == "|" for mark in marks), leading)
 
 

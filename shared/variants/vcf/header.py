@@ -78,7 +78,10 @@ def unquoted(value: str) -> str:
 
 
 def parse_header(lines: list[str], notes: Notes) -> Header:
-    """`lines` all begin with ## but the last, #CHROM; without line ends. Raises VcfRefused where the file cannot be understood."""
+    """`lines` all begin with ## but the last, #CHROM; without line ends.
+
+    Raises VcfRefused where the #CHROM line is not one, or names a sample twice.
+    """
     version = _version(lines[0], notes)
     meta = tuple(_meta(line, i) for i, line in enumerate(lines[:-1], 1))
     samples, has_format = _columns(lines[-1], len(lines), notes)

@@ -69,7 +69,7 @@ def _plain_defects(line: MetaLine, version: tuple[int, int]) -> Iterator[str]:
         yield "not a key=value pair"
     elif not line.value.strip():
         yield "the value is empty"
-    elif line.key in _STRUCTURED or line.key == "PEDIGREE" and version >= (4, 3):
+    elif line.key in _STRUCTURED or (line.key == "PEDIGREE" and version >= (4, 3)):
         yield f"not <key=value,...>: {line.value[:80]!r}"
     elif line.key in _URLS and not _is_url(line.value, required=line.key == "assembly"):
         yield f"not a URL: {line.value[:80]!r}"
@@ -85,7 +85,7 @@ def _is_url(value: str, required: bool) -> bool:
         host, _ = parts.hostname, parts.port
     except ValueError:
         return False
-    return parts.scheme == "file" or bool(host) and not (host or "").isdigit() or "://" not in value
+    return parts.scheme == "file" or (bool(host) and not (host or "").isdigit()) or "://" not in value
 
 
 def _order_defects(line: MetaLine) -> Iterator[str]:
@@ -121,7 +121,8 @@ def _declaration_defects(line: MetaLine, version: tuple[int, int]) -> Iterator[s
 
 def _older(key: str, number: str, version: tuple[int, int]) -> bool:
     """Before 4.3 lists over alleles were declared with `.`, as Number=R did not exist before 4.2."""
-    return version < (4, 3) and number == "." and key in ("AC", "AF", "AD", "ADF", "ADR", "GL", "GP", "PL", "EC", "CIGAR")
+    over_alleles = ("AC", "AF", "AD", "ADF", "ADR", "GL", "GP", "PL", "EC", "CIGAR")
+    return version < (4, 3) and number == "." and key in over_alleles
 
 
 def _alt_defects(line: MetaLine) -> Iterator[str]:
@@ -140,7 +141,7 @@ def _alt_defects(line: MetaLine) -> Iterator[str]:
 def _name_defects(line: MetaLine) -> Iterator[str]:
     name = line.get("ID") or ""
     # HLA contigs of every GRCh38 header have a star in their names, which only later versions of the text allow.
-    if name and (not _CONTIG_ID.match(name) or "*" in name and not name.startswith("HLA-")):
+    if name and (not _CONTIG_ID.match(name) or ("*" in name and not name.startswith("HLA-"))):
         yield f"the ID {name!r} holds a character that names may not have"
     length = line.get("length")
     if line.key == "contig" and length is not None and not length.isdigit():

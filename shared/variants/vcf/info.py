@@ -11,7 +11,18 @@ import pyarrow.compute as pc
 from shared.variants.report import Notes
 from shared.variants.schema import KeyColumn, TableSchema
 from shared.variants.vcf.alleles import Rows
-from shared.variants.vcf.fields import Held, Others, Parsed, Wanted, any_true, by_row, count_misfits, negative, outside_32_bits, parse
+from shared.variants.vcf.fields import (
+    Held,
+    Others,
+    Parsed,
+    Wanted,
+    any_true,
+    by_row,
+    count_misfits,
+    negative,
+    outside_32_bits,
+    parse,
+)
 from shared.variants.vcf.lines import Block, shown
 from shared.variants.vcf.reserved import AT_MOST_ONE, NON_NEGATIVE, RESERVED_INFO
 from shared.variants.vcf.site import INFO
@@ -36,7 +47,8 @@ class InfoReader:
         others = Others(n)
         held = self._by_key(block, others)
         wanted = Wanted(rows.record, rows.allele, rows.n_alts[rows.record])
-        columns: dict[str, pa.Array] = {}
+        absent = pa.array(np.zeros(len(rows), np.bool_))
+        columns = {column.name: absent for column in self._schema.info.values() if column.kind == "Flag"}
         for key, texts in held.items():
             column = self._schema.info.get(key)
             if column is None:
@@ -123,8 +135,9 @@ class InfoReader:
     def _flag(self, block: Block, column: KeyColumn, held: Held, others: Others) -> Parsed:
         valued = np.flatnonzero(held.texts.sizes > 0)
         others.add(column.key, held.at[valued], held.texts[valued].to_arrow())
+        # `DB=0` may mean "not": what such a flag says is left to the reader of its text.
         present = np.zeros(len(block), np.bool_)
-        present[held.at] = True
+        present[np.delete(held.at, valued)] = True
         none = np.zeros(0, np.int64)
         return Parsed(pa.array(present), none, none, none)
 
@@ -139,6 +152,8 @@ class InfoReader:
             defects.append((pc.greater(parsed.values, 1), "is greater than 1"))
         if column.key == "CIGAR" and column.kind == "String":
             defects.append((pc.invert(pc.match_substring_regex(parsed.values, _CIGAR)), "is no CIGAR"))
+        if column.kind == "Character":
+            defects.append((pc.greater(pc.utf8_length(parsed.values), 1), "is longer than one character"))
         if column.shape == "value" and column.kind == "String" and column.fixed_count == 1:
             defects.append((pc.match_substring(parsed.values, ","), "has more than one value, its Number is 1"))
         for found, what in defects:

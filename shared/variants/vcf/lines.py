@@ -102,7 +102,8 @@ class VcfText:
         if cut:
             self._notes.add("no_final_newline", "the last line has no line end", first_line)
         block = Block(text, bounds, self._records + 1, first_line)
-        block.refuse_first(text.u8[bounds[:, 0] + 1] == ord("#"), block.column(0), "a header line among the records: {}")
+        marked = text.u8[bounds[:, 0] + 1] == ord("#")
+        block.refuse_first(marked, block.column(0), "a header line among the records: {}")
         self._records += len(block)
         yield block
 
@@ -156,7 +157,8 @@ class VcfText:
             if self._ends_header(lines):
                 self._notes.add("no_final_newline", "the last line has no line end", len(lines))
                 return self._parsed(lines), b""
-        raise VcfRefused("the header has no #CHROM line" if lines else "the file holds no text", None, len(lines) or None)
+        what = "the header has no #CHROM line" if lines else "the file holds no text"
+        raise VcfRefused(what, None, len(lines) or None)
 
     def _ends_header(self, lines: list[bytes]) -> bool:
         line = lines[-1]
@@ -166,7 +168,8 @@ class VcfText:
         if line.startswith(b"#CHROM"):
             return True
         if not line.startswith(b"##"):
-            what = "this is no VCF: the first line is" if len(lines) == 1 else "a line before #CHROM does not begin with ##:"
+            first = len(lines) == 1
+            what = "this is no VCF: the first line is" if first else "a line before #CHROM does not begin with ##:"
             raise VcfRefused(f"{what} {shown(line.decode(errors='replace'))}", None, len(lines))
         return False
 

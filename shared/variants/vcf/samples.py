@@ -17,7 +17,7 @@ from shared.variants.report import Notes
 from shared.variants.schema import SAMPLE_FIELDS, KeyColumn, TableSchema
 from shared.variants.vcf.alleles import Rows
 from shared.variants.vcf.depths import DepthReader
-from shared.variants.vcf.fields import Held, Others, Parsed, Wanted, by_row, count_misfits, negative, parse
+from shared.variants.vcf.fields import Held, Others, Parsed, Wanted, any_true, by_row, count_misfits, negative, parse
 from shared.variants.vcf.genotype import CARRYING, ZYGOSITIES, Genotype, highest_allele, parse_genotype
 from shared.variants.vcf.header import Header
 from shared.variants.vcf.lines import Block, shown
@@ -127,8 +127,9 @@ class SampleReader:
         return [key if keys.index(key) == j else f"{key}#{j}" for j, key in enumerate(keys)] or ["."]
 
     def _format_defects(self, keys: list[str]) -> list[str]:
-        defects = [f"FORMAT key {shown(key)} is not declared; kept as text" for key in keys
-                   if _KEY.match(key) and key not in self._header.format]
+        odd = " and holds more than letters and digits" if self._header.version < (4, 3) else ""
+        defects = [f"FORMAT key {shown(key)} is not declared{'' if key.isalnum() else odd}; kept as text"
+                   for key in keys if _KEY.match(key) and key not in self._header.format]
         defects += [f"FORMAT key {shown(key)} holds a character that keys may not have" if key else
                     "FORMAT holds an empty key" for key in keys if not _KEY.match(key)]
         if "GT" in keys[1:]:
@@ -223,6 +224,11 @@ class SampleReader:
                 self._note(block, f"FORMAT {column.key}: {what}", held.at[misfits])
             if what.startswith("no ") or column.shape != "list":
                 others.add(column.key, held.at[misfits], held.texts[misfits].to_arrow())
+        if column.kind == "Character":
+            long = np.flatnonzero(any_true(pc.greater(pc.utf8_length(parsed.values), 1)))
+            if len(long):
+                self._notes.add("sample_value", f"FORMAT {column.key} is longer than one character",
+                                block.line(0), len(long))
         if column in (DP, GQ):
             parsed = self._without_negatives(block, column, held, parsed, others)
         return parsed

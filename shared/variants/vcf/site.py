@@ -94,13 +94,14 @@ def _ids(block: Block, notes: Notes) -> tuple[pa.Array, pa.Array]:
     ids = pc.split_pattern(text, ";")
     rsid = pc.struct_field(pc.extract_regex(text, r"(?:^|;)(?P<rsid>rs[0-9]+)(?:;|$)"), "rsid")
     odd = pc.match_substring_regex(text, r"[\s,]|^;|;$|;;").fill_null(False).to_numpy(zero_copy_only=False)
-    for i in np.flatnonzero(odd)[:1]:
-        notes.add("id", f"ID holds white space, a comma or an empty name: {shown(column.to_text(i))}", block.line(i),
-                  int(odd.sum()))
+    if odd.any():
+        i = int(np.argmax(odd))
+        what = f"ID holds white space, a comma or an empty name: {shown(column.to_text(i))}"
+        notes.add("id", what, block.line(i), int(odd.sum()))
     several = np.flatnonzero(pc.greater(pc.list_value_length(ids), 1).fill_null(False).to_numpy(zero_copy_only=False))
     for i, names in zip(several, ids.take(pa.array(several)).to_pylist(), strict=True):
         if len(set(names)) < len(names):
-            notes.add("id", "an ID stands twice in one record", block.line(i))
+            notes.add("id", "an ID stands twice in one record", block.line(int(i)))
     return ids, rsid
 
 
@@ -121,7 +122,8 @@ def check_bases(block: Block, bases: Spans, records: Ints, name: str, notes: Not
         what = f"{name} is not bases: {shown(bases.to_text(i))}"
         if refuse:
             raise block.refuse(int(records[i]), what)
-        notes.add("ambiguous_base", f"{name} holds a letter other than A, C, G, T, N", block.line(int(records[i])), len(at))
+        line = block.line(int(records[i]))
+        notes.add("ambiguous_base", f"{name} holds a letter other than A, C, G, T, N", line, len(at))
 
 
 def _ref(block: Block, notes: Notes) -> pa.Array:

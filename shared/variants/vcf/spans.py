@@ -1,4 +1,4 @@
-"""Cutting text into fields without touching it: a field is a pair of byte offsets, and columns of them are NumPy arrays.
+"""Cutting text into fields without touching it: a field is a pair of byte offsets, a column is two NumPy arrays.
 
 Everything a VCF holds is found by where its delimiters are. Offsets of all delimiters of one kind come from one pass
 over a block (about 0.2 ns a byte); fields are copied once, when they become an Arrow array.
@@ -62,7 +62,8 @@ class Spans:
 
     def is_missing(self) -> Bools:
         """True where the field is `.`"""
-        return (self.sizes == 1) & (self.first_bytes() == DOT)
+        missing: Bools = (self.sizes == 1) & (self.first_bytes() == DOT)
+        return missing
 
     def to_text(self, i: int) -> str:
         return self.text.data[self.starts[i] : self.ends[i]].decode()
@@ -109,7 +110,8 @@ def ranges(starts: Ints, counts: Ints) -> Ints:
     """starts[0], starts[0] + 1, ... (counts[0] of them), starts[1], ..."""
     total = int(counts.sum())
     before = np.cumsum(counts) - counts
-    return np.arange(total, dtype=np.int64) + np.repeat(starts - before, counts)
+    result: Ints = np.arange(total, dtype=np.int64) + np.repeat(starts - before, counts)
+    return result
 
 
 def with_nulls(array: pa.Array, valid: Bools) -> pa.Array:

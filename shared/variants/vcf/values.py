@@ -24,7 +24,7 @@ _FLOAT = r"^-?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]+)?$|^-?(?i:inf|infin
 
 
 def typed(fields: Spans, kind: str) -> tuple[pa.Array, Bools]:
-    """(values of the type that `kind` names, null for `.` and for no text; true where a field is no such value, which is null too).
+    """(values of the type that `kind` names, null for `.` and for no text; true where a field is no such value).
 
     Strings are percent-decoded, once (VCF 4.3, section 1.2).
     """
