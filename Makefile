@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: help install demo serve test lint lock clean
+.PHONY: help install demo serve test lint simulate cases lock clean
 
 help:                ## what can be made
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## */\t/' | expand -t 18
@@ -18,6 +18,26 @@ $(STAMP): infra/requirements.lock pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r infra/requirements.lock
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@
+
+demo: $(STAMP)       ## one analysis end to end on a stack of its own; VCF=FILE runs it on a file of yours
+	@$(BIN)/python -m infra.local demo $(if $(VCF),--vcf "$(VCF)")
+
+serve: $(STAMP)      ## the same stack, until Ctrl-C: API on 127.0.0.1:8000, state in .iflow/
+	@$(BIN)/python -m infra.local serve
+
+test: $(STAMP)       ## every test
+	$(BIN)/python -m pytest -n $(shell nproc) --dist worksteal
+
+lint: $(STAMP)       ## style, types, and which room may import which
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+simulate: $(STAMP)   ## the simulation over SEEDS=FIRST-LAST (default 0-1999)
+	$(BIN)/python -m tests.simulation --seeds $(or $(SEEDS),0-1999)
+
+cases: $(STAMP)      ## every id of ../shared/CASES.md with the tests that cite it, and those that none cites
+	$(BIN)/python -m tests.cases
 
 lock:                ## make the lock anew: names, versions and hashes, no address
 	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-annotate --no-header \
