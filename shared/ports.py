@@ -81,8 +81,9 @@ class Order:
 class Query:
     """Documents of one collection (`projects/p/analyses`) or of all of that name (`*/analyses`).
 
-    Results are in `order`, ties by document id in the direction of the last order field; documents that lack a
-    field that is ordered by are left out, as Firestore does. `after` is a `Page.next` of the same query.
+    Results are in `order`, ties by document id (in a group: by path) in the direction of the last order field;
+    documents that lack a field that is ordered by are left out, as Firestore does. `after` is a `Page.next` of the
+    same query.
     """
 
     collection: str

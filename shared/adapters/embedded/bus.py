@@ -31,6 +31,13 @@ CREATE INDEX IF NOT EXISTS due ON queue (subscription, due_at);
 CREATE INDEX IF NOT EXISTS keys ON queue (subscription, ordering_key, id) WHERE ordering_key <> '';
 """
 
+_IN_TURN = (
+    "(ordering_key = '' OR NOT EXISTS (SELECT 1 FROM queue AS earlier WHERE earlier.subscription = "
+    "queue.subscription AND earlier.ordering_key = queue.ordering_key AND earlier.ordering_key <> '' "
+    "AND earlier.id < queue.id))"
+)
+_COLUMNS = "id, message_id, data, attributes, ordering_key, published_at, attempts"
+
 
 @dataclass(frozen=True)
 class Leased:
@@ -78,23 +85,33 @@ class SqliteBus:
         """Up to `limit` messages that are due, each invisible to others until its acknowledgement deadline."""
         spec = self._topology.subscriptions[subscription]
         now = self._clock().timestamp()
-        in_turn = (
-            " AND (ordering_key = '' OR NOT EXISTS (SELECT 1 FROM queue AS earlier WHERE earlier.subscription = "
-            "queue.subscription AND earlier.ordering_key = queue.ordering_key AND earlier.ordering_key <> '' "
-            "AND earlier.id < queue.id))"
-        ) if spec.ordering else ""
+        in_turn = f" AND {_IN_TURN}" if spec.ordering else ""
         with self._db.transaction() as connection:
             connection.execute("DELETE FROM queue WHERE subscription = ? AND expires_at < ?", (subscription, now))
+            self._give_up_unanswered(connection, subscription, now)
             rows = connection.execute(
                 "UPDATE queue SET due_at = ?, attempts = attempts + 1 WHERE id IN (SELECT id FROM queue "
-                f"WHERE subscription = ? AND due_at <= ?{in_turn} ORDER BY id LIMIT ?) "
-                "RETURNING id, message_id, data, attributes, ordering_key, published_at, attempts",
+                f"WHERE subscription = ? AND due_at <= ?{in_turn} ORDER BY id LIMIT ?) RETURNING {_COLUMNS}",
                 (now + spec.ack_deadline_s, subscription, now, limit),
             ).fetchall()
-        return [
-            Leased(row, subscription, message_id, Message(data, json.loads(attributes), key), published, attempts)
-            for row, message_id, data, attributes, key, published, attempts in sorted(rows)
-        ]
+        return [_leased(subscription, row) for row in sorted(rows)]
+
+    def _give_up_unanswered(self, connection: sqlite3.Connection, subscription: str, now: float) -> None:
+        """A lease that ran out was an attempt, too: what kills its process each time must not go on for ever."""
+        most = self._topology.subscriptions[subscription].max_attempts
+        if most is None:
+            return
+        rows = connection.execute(
+            f"SELECT {_COLUMNS} FROM queue WHERE subscription = ? AND due_at <= ? AND attempts >= ?",
+            (subscription, now, most),
+        ).fetchall()
+        for row in rows:
+            self._give_up(connection, _leased(subscription, row))
+
+    def _give_up(self, connection: sqlite3.Connection, leased: Leased) -> None:
+        """Nothing, when the message was acknowledged meanwhile by another delivery of it."""
+        if connection.execute("DELETE FROM queue WHERE id = ?", (leased.row,)).rowcount:
+            self._put(connection, self._topology.dead_letter_topic, dead_letter(leased), uuid.uuid4().hex)
 
     def acknowledge(self, leased: Leased) -> None:
         with self._db.transaction() as connection:
@@ -107,9 +124,7 @@ class SqliteBus:
         spec = self._topology.subscriptions[leased.subscription]
         with self._db.transaction() as connection:
             if spec.max_attempts is not None and leased.attempt >= spec.max_attempts:
-                letter = _dead_letter(leased)
-                self._put(connection, self._topology.dead_letter_topic, letter, uuid.uuid4().hex)
-                connection.execute("DELETE FROM queue WHERE id = ?", (leased.row,))
+                self._give_up(connection, leased)
             else:
                 due = self._clock().timestamp() + spec.retry.pause_s(leased.attempt)
                 connection.execute("UPDATE queue SET due_at = ? WHERE id = ?", (due, leased.row))
@@ -123,8 +138,15 @@ class SqliteBus:
             connection.execute("UPDATE queue SET due_at = ? WHERE attempts > 0 AND due_at > ?", (now, now))
 
     def next_due(self) -> float | None:
-        """When the next message is due, in seconds since the epoch; None when nothing waits."""
-        found: float | None = self._db.connection().execute("SELECT MIN(due_at) FROM queue").fetchone()[0]
+        """When the next message is due, in seconds since the epoch; None when nothing waits.
+
+        A message that waits for an earlier one of its key is not due, whatever its time says.
+        """
+        unordered = [name for name, spec in self._topology.subscriptions.items() if not spec.ordering]
+        found: float | None = self._db.connection().execute(
+            f"SELECT MIN(due_at) FROM queue WHERE subscription IN ({', '.join('?' * len(unordered))}) OR {_IN_TURN}",
+            unordered,
+        ).fetchone()[0]
         return found
 
     def depth(self) -> Mapping[str, tuple[int, datetime]]:
@@ -135,8 +157,18 @@ class SqliteBus:
         return {name: (count, datetime.fromisoformat(oldest)) for name, count, oldest in rows}
 
 
-def _dead_letter(leased: Leased) -> Message:
-    """As Pub/Sub forwards it: the original, whole, with where it came from beside its own attributes."""
+def _leased(subscription: str, row: tuple[int, str, bytes, str, str, str, int]) -> Leased:
+    identity, message_id, data, attributes, key, published_at, attempts = row
+    return Leased(
+        identity, subscription, message_id, Message(data, json.loads(attributes), key), published_at, attempts
+    )
+
+
+def dead_letter(leased: Leased) -> Message:
+    """As Pub/Sub forwards it: the original, whole, with where it came from beside its own attributes.
+
+    It keeps its ordering key, so that a replay takes its right place.
+    """
     return Message(
         leased.message.data,
         {
@@ -145,4 +177,5 @@ def _dead_letter(leased: Leased) -> Message:
             "CloudPubSubDeadLetterSourceTopicPublishTime": leased.published_at,
             "CloudPubSubDeadLetterSourceDeliveryCount": str(leased.attempt),
         },
+        leased.message.ordering_key,
     )

@@ -101,10 +101,10 @@ def _apply(connection: sqlite3.Connection, write: Write, data: str, version: int
         case Update(path, _, expected):
             done = connection.execute(
                 "UPDATE documents SET data = ?, version = ? WHERE path = ? AND version = ?",
-                (data, version, path, int(expected)),
+                (data, version, path, expected),
             )
         case Delete(path, expected):
-            done = connection.execute("DELETE FROM documents WHERE path = ? AND version = ?", (path, int(expected)))
+            done = connection.execute("DELETE FROM documents WHERE path = ? AND version = ?", (path, expected))
     if done.rowcount != 1:
         raise Conflict(write.path)
 
@@ -124,7 +124,8 @@ def _index_sql(index: Index) -> str:
         name, _, direction = field.partition(" ")
         columns.append(f"{_field(name)} {direction}".strip())
     name = re.sub(r"\W+", "_", "_".join([index.collection, *(["group"] if index.group else []), *index.fields]))
-    return f"CREATE INDEX IF NOT EXISTS {name} ON documents ({', '.join(columns)}, id);\n"
+    tie = "path" if index.group else "id"
+    return f"CREATE INDEX IF NOT EXISTS {name} ON documents ({', '.join(columns)}, {tie});\n"
 
 
 def _select(query: Query) -> tuple[str, list[Any]]:
@@ -143,7 +144,7 @@ def _select(query: Query) -> tuple[str, list[Any]]:
         values += operands
     downwards = bool(query.order) and query.order[-1].descending
     order_by = [f"{_field(o.field)}{' DESC' if o.descending else ''}" for o in query.order]
-    order_by.append("id DESC" if downwards else "id")
+    order_by.append(f"{_tie(query)} DESC" if downwards else _tie(query))
     sql = (
         f"SELECT path, data, version FROM documents WHERE {' AND '.join(conditions)} "
         f"ORDER BY {', '.join(order_by)} LIMIT ?"
@@ -156,17 +157,23 @@ def _condition(field: str, op: str, value: Any) -> tuple[str, list[Any]]:
     if op == "in":
         return f"{column} IN ({', '.join('?' * len(value))})", list(value)
     if op == "array_contains":
-        return f"EXISTS (SELECT 1 FROM json_each(data, '$.{field}') WHERE value = ?)", [value]
+        inside = f"EXISTS (SELECT 1 FROM json_each(data, '$.{field}') WHERE value = ?)"
+        return f"json_type(data, '$.{field}') = 'array' AND {inside}", [value]
     if op == "==" and value is None:
         return f"json_type(data, '$.{field}') = 'null'", []
     return f"{column} {_COMPARE[op]} ?", [value]
+
+
+def _tie(query: Query) -> str:
+    """Ids are unique in one collection only; in a group it takes the whole path to tell two documents apart."""
+    return "path" if query.collection.startswith("*/") else "id"
 
 
 def _beyond(query: Query, after: tuple[Any, ...]) -> tuple[str, list[Any]]:
     """Strictly behind the cursor: (f1 > v1) or (f1 = v1 and f2 > v2) or ... with the id last."""
     downwards = [order.descending for order in query.order]
     downwards.append(downwards[-1] if downwards else False)
-    columns = [_field(order.field) for order in query.order] + ["id"]
+    columns = [_field(order.field) for order in query.order] + [_tie(query)]
     branches: list[str] = []
     values: list[Any] = []
     for depth, (column, value, down) in enumerate(zip(columns, after, downwards, strict=True)):
@@ -185,7 +192,8 @@ def _step(column: str, value: Any, down: bool) -> tuple[str, list[Any]]:
 
 
 def _cursor(query: Query, last: Stored) -> tuple[Any, ...]:
-    return (*(_value(last.data, order.field) for order in query.order), last.id)
+    tie = last.path if _tie(query) == "path" else last.id
+    return (*(_value(last.data, order.field) for order in query.order), tie)
 
 
 def _value(data: Any, field: str) -> Any:

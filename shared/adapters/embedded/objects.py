@@ -41,7 +41,10 @@ class DirectoryObjects:
 
     def list(self, bucket: str, prefix: str) -> Iterator[FileSeen]:
         base = self._root / bucket
-        folder = base / prefix.rpartition("/")[0]
+        folder = base
+        if prefix:
+            named = self._file(bucket, prefix.removesuffix("/"))
+            folder = named if prefix.endswith("/") else named.parent
         found = sorted(p.relative_to(base).as_posix() for p in folder.rglob("*") if p.is_file() and not p.is_symlink())
         for path in found:
             if path.startswith(prefix) and not path.rpartition("/")[2].startswith(HIDDEN):
