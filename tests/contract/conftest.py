@@ -1,0 +1,82 @@
+"""Every adapter of a port, one parameter each: the suites of this folder run against all of them.
+
+To add an adapter, add its name and its builder to the dict of its port.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from shared.adapters.embedded.bus import SqliteBus
+from shared.adapters.embedded.documents import SqliteDocuments
+from shared.adapters.embedded.objects import DirectoryObjects
+from shared.adapters.memory.bus import MemoryBus
+from shared.adapters.memory.documents import MemoryDocuments
+from shared.adapters.memory.objects import MemoryObjects
+from shared.domain.events import Topic
+from shared.ports import Documents, Objects
+from shared.topology import Retry, SubscriptionSpec, TopicSpec, Topology, topology
+from tests.contract.clock import FakeClock
+
+DOCUMENTS: dict[str, Callable[[Path], Documents]] = {
+    "memory": lambda _: MemoryDocuments(),
+    "embedded": lambda folder: SqliteDocuments(folder / "documents.db", topology().indexes),
+}
+PulledBus = MemoryBus | SqliteBus  # publishing is the port; pulling is what a dispatcher needs of either
+BUSES: dict[str, Callable[[Path, Topology, FakeClock], PulledBus]] = {
+    "memory": lambda _, layout, clock: MemoryBus(layout, clock),
+    "embedded": lambda folder, layout, clock: SqliteBus(folder / "bus.db", layout, clock),
+}
+OBJECTS: dict[str, Callable[[Path, FakeClock], Objects]] = {
+    "memory": lambda _, clock: MemoryObjects(clock),
+    "embedded": lambda folder, _: DirectoryObjects(folder / "objects"),
+}
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    return FakeClock()
+
+
+@pytest.fixture(params=DOCUMENTS)
+def documents(request: pytest.FixtureRequest, tmp_path: Path) -> Documents:
+    return DOCUMENTS[request.param](tmp_path)
+
+
+@pytest.fixture(params=OBJECTS)
+def objects(request: pytest.FixtureRequest, tmp_path: Path, clock: FakeClock) -> Objects:
+    return OBJECTS[request.param](tmp_path, clock)
+
+
+@pytest.fixture(params=BUSES)
+def bus(request: pytest.FixtureRequest, tmp_path: Path, clock: FakeClock) -> PulledBus:
+    return BUSES[request.param](tmp_path, LAYOUT, clock)
+
+
+def _subscription(topic: Topic, **changed: object) -> SubscriptionSpec:
+    plain = {
+        "topic": topic, "types": (), "function": "services.nobody:nobody", "ordering": False, "ack_deadline_s": 60,
+        "retry": Retry(min_s=1, max_s=8), "max_attempts": 5,
+    }
+    return SubscriptionSpec(**{**plain, **changed})
+
+
+LAYOUT = Topology(
+    topics={
+        Topic.COMMANDS: TopicSpec(retention_s=3_600, ordering=True),
+        Topic.BATCH: TopicSpec(retention_s=600, ordering=False),
+        Topic.DEAD_LETTERS: TopicSpec(retention_s=86_400, ordering=False),
+    },
+    subscriptions={
+        "ordered": _subscription(Topic.COMMANDS, ordering=True),
+        "submits": _subscription(Topic.COMMANDS, types=("analysis.submit", "analysis.start")),
+        "unordered": _subscription(Topic.BATCH),
+        "patient": _subscription(Topic.BATCH, max_attempts=None),
+        "letters": _subscription(Topic.DEAD_LETTERS, max_attempts=None),
+    },
+    dead_letter_topic=Topic.DEAD_LETTERS, schedules={}, indexes=(),
+)
+"""Small on purpose: one subscription for each promise."""
