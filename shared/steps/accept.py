@@ -6,6 +6,7 @@ from shared.domain import paths
 from shared.domain.acceptance import new_analysis
 from shared.domain.analysis import Analysis, InputFile
 from shared.domain.errors import Conflict
+from shared.domain.events import EventType
 from shared.domain.pipeline import Pipeline, input_files, validate_inputs
 from shared.domain.project import Project
 from shared.domain.reasons import Reason
@@ -15,15 +16,20 @@ from shared.steps.projects import project as find_project
 from shared.steps.store import ATTEMPTS, Loaded
 
 
-def accept(ports: Ports, request: SubmitRequest, *, source: str, rerun_of: Analysis | None = None) -> Loaded:
+def accept(
+    ports: Ports, request: SubmitRequest, *, source: str, rerun_of: Analysis | None = None, to_be_started: bool = False
+) -> Loaded:
     """The request's document, new or found. Raises RequestRefused with every reason.
 
-    A rerun runs the frozen definition of `rerun_of`, not what the registry says now.
+    A rerun runs the frozen definition of `rerun_of`, not what the registry says now. `to_be_started` is for callers
+    that do not start the job themselves: the command to do so is committed with the document, in its outbox.
     """
     for _ in range(ATTEMPTS):
         if found := _already_there(ports, request):
             return found
         analysis = _checked(ports, request, source, rerun_of)
+        if to_be_started:
+            analysis = analysis.with_event(EventType.START, analysis.created_at, {"analysis_id": analysis.id})
         claim = paths.claim_doc(analysis.project, "analysis", analysis.slug)
         try:
             versions = ports.documents.commit([

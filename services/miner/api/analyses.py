@@ -1,0 +1,150 @@
+"""Analyses: ask for one, list them, read one, cancel it, run it again, ingest it again."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Header, Query, Response
+from fastapi.responses import JSONResponse
+from pydantic import BaseModel
+
+from services.miner.context import TheAnalysis, TheBody, TheCaller, TheKey, ThePorts, TheProject, loaded
+from services.miner.listing import Filters
+from services.miner.openapi import NEW_ANALYSIS, request_body
+from services.miner.pages import decode_cursor, encode_cursor, page_of
+from services.miner.problems import Refusal, documented
+from services.miner.summaries import Summary
+from shared.domain import paths
+from shared.domain.analysis import Analysis, Status
+from shared.domain.events import EventType, analysis_event
+from shared.domain.lifecycle import request_cancel
+from shared.domain.request import parse_request
+from shared.ports import Ports
+from shared.steps.accept import accept
+from shared.steps.announce import announce, message_of
+from shared.steps.rerun import rerun
+from shared.steps.store import Loaded, as_stored, decide, load
+
+router = APIRouter(prefix="/analyses", tags=["analyses"])
+SOURCE = "REST"
+
+
+class AnalysisPage(BaseModel):
+    """`next` is the cursor of the following page, and null on the last one."""
+
+    items: list[Summary]
+    next: str | None
+
+
+class IngestAsked(BaseModel):
+    analysis_id: str
+    message_id: str
+
+
+def _whole(found: Loaded, status: int = 200, **headers: str) -> JSONResponse:
+    """The document as it is stored; its version is the ETag."""
+    return JSONResponse(found.analysis.to_document(), status, {"ETag": f'"{found.version}"', **headers})
+
+
+def _location(analysis: Analysis) -> str:
+    return f"/api/v1{router.prefix}/{analysis.id}"
+
+
+@router.post(
+    "", status_code=201, response_model=Analysis, openapi_extra=request_body("NewAnalysis", NEW_ANALYSIS),
+    responses={200: {"model": Analysis, "description": "The request was made before; its analysis as it is now."},
+               **documented(400, 404, 413, 422, 503)},
+)
+def create(project: TheProject, ports: ThePorts, caller: TheCaller, key: TheKey, body: TheBody) -> Response:
+    """Asks for an analysis. The answer comes once it is stored: it can be read at once, and will be started."""
+    fields = {"requested_by": caller, **body, "project": project.id}
+    request = parse_request({"request_id": key or ports.new_id(), **fields})
+    repeated = ports.documents.get(paths.analysis_doc(project.id, request.analysis_id)) is not None
+    found = _announced(ports, accept(ports, request, source=SOURCE, to_be_started=True))
+    return _whole(found, 200 if repeated else 201, Location=_location(found.analysis))
+
+
+@router.get("", responses=documented(400, 404, 503))
+def list_analyses(filters: Annotated[Filters, Query()], project: TheProject, ports: ThePorts) -> AnalysisPage:
+    """The project's analyses that all filters hold for, without inputs, outputs and history."""
+    asked = filters.asked(project.id)
+    after = decode_cursor(filters.cursor, asked)
+    items, place = page_of(ports.documents, filters.query(project.id, after), filters.keep())
+    return AnalysisPage(
+        items=[Summary.model_validate(stored.data) for stored in items],
+        next=encode_cursor(place, asked) if place else None,
+    )
+
+
+@router.get("/{analysis}", response_model=Analysis,
+            responses={304: {"description": "It is still the version of If-None-Match."}, **documented(400, 404, 503)})
+def get_analysis(stored: TheAnalysis, if_none_match: Annotated[str | None, Header()] = None) -> Response:
+    """The whole document, as it is stored."""
+    etag = f'"{stored.version}"'
+    if if_none_match and etag in [tag.strip().removeprefix("W/") for tag in if_none_match.split(",")]:
+        return Response(status_code=304, headers={"ETag": etag})
+    return JSONResponse(stored.data, headers={"ETag": etag})
+
+
+@router.post("/{analysis}/cancel", status_code=202, response_model=Analysis,
+             responses={200: {"model": Analysis, "description": "It is cancelled already; nothing was done."},
+                        **documented(400, 404, 409, 503)})
+def cancel(stored: TheAnalysis, ports: ThePorts, caller: TheCaller) -> Response:
+    """Notes who asked; Batch is asked from there on, and `cancelled` it is when Batch confirms. Again adds nothing."""
+    found, _ = decide(
+        ports.documents, stored.path, lambda current: request_cancel(current, caller, ports.clock()),
+        known=loaded(stored),
+    )
+    analysis = found.analysis
+    if analysis.status is Status.CANCELLED:
+        return _whole(found)
+    if analysis.status.final:
+        raise Refusal(
+            409, "already-final", f"Analysis {analysis.display_id!r} is {analysis.status} already; "
+            "only one that is queued or running can be cancelled.", analysis_status=analysis.status,
+        )
+    return _whole(_announced(ports, found), 202)
+
+
+@router.post("/{analysis}/rerun", status_code=201, response_model=Analysis,
+             responses={200: {"model": Analysis, "description": "This rerun was asked for before."},
+                        **documented(400, 404, 422, 503)})
+def run_again(
+    stored: TheAnalysis, ports: ThePorts, caller: TheCaller, key: TheKey,
+    display_id: Annotated[str | None, Query(description="Of the new one; else the old one's with `rerun N`.")] = None,
+) -> Response:
+    """A new analysis with the same inputs and the definition that was run then. The old one stays as it is."""
+    old = loaded(stored).analysis
+    request_id = key or ports.new_id()
+    repeated = ports.documents.get(paths.analysis_doc(old.project, paths.analysis_id(old.project, request_id)))
+    found = rerun(ports, old, request_id=request_id, display_id=display_id, by=caller, source=SOURCE)
+    return _whole(_announced(ports, found), 200 if repeated else 201, Location=_location(found.analysis))
+
+
+@router.post("/{analysis}/ingest", status_code=202, responses=documented(400, 404, 409, 503))
+def ingest_again(
+    stored: TheAnalysis, ports: ThePorts,
+    force: Annotated[bool, Query(description="Also when it is ready or has failed.")] = False,
+) -> IngestAsked:
+    """Asks for the ingest of a succeeded analysis; the document's `ingest` says how it goes."""
+    analysis = loaded(stored).analysis
+    if analysis.status is not Status.SUCCEEDED:
+        raise Refusal(
+            409, "not-succeeded", f"Analysis {analysis.display_id!r} is {analysis.status}; only one that succeeded "
+            "has variants to ingest.", analysis_status=analysis.status,
+        )
+    command = analysis_event(
+        EventType.INGEST, project=analysis.project, analysis=analysis.id, sequence=analysis.events_total,
+        at=ports.clock(), data={"analysis_id": analysis.id, "force": force},
+    ).model_copy(update={"id": f"{analysis.id}.ingest-{ports.new_id()}"})
+    return IngestAsked(
+        analysis_id=analysis.id, message_id=ports.bus.publish(command.type.topic, message_of(command))
+    )
+
+
+def _announced(ports: Ports, found: Loaded) -> Loaded:
+    """Publishes what was committed, and reads the document as it is then. What the bus does not take stays `unsent`."""
+    if not found.analysis.unsent:
+        return found
+    announce(ports.documents, ports.bus, as_stored(found))
+    return load(ports.documents, found.analysis.doc_path)

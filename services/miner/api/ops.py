@@ -1,0 +1,186 @@
+"""For operators: what was refused, what failed for good, which cancels are not confirmed; and a push to the reconciler.
+
+With the header X-Project-ID it is that project's (or `unassigned`, which keeps what names no project); without it, all.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Header, Query
+from pydantic import BaseModel, ConfigDict
+
+from services.miner.context import TheCaller, ThePorts
+from services.miner.pages import Place, decode_cursor, encode_cursor
+from services.miner.problems import documented, not_found
+from services.miner.summaries import Unconfirmed
+from shared.domain import paths
+from shared.domain.analysis import UNFINISHED
+from shared.domain.clock import Time
+from shared.domain.events import Topic
+from shared.domain.reasons import Reason
+from shared.ports import Message, Order, Page, Ports, Stored, Where
+from shared.ports import Query as DocumentQuery
+from shared.steps import dead_letters
+from shared.steps.projects import project as find_project
+
+router = APIRouter(prefix="/ops", tags=["operations"])
+EVERYWHERE = "*"
+
+Limit = Annotated[int, Query(ge=1, le=200, description="Entries on a page.")]
+Cursor = Annotated[str | None, Query(max_length=1000, description="`next` of the page before.")]
+
+
+class _Shown(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+
+class RejectionShort(_Shown):
+    """A request that can never succeed, without its payload."""
+
+    id: str
+    project: str
+    project_named: str | None
+    request_id: str | None
+    reasons: list[Reason]
+    at: Time
+
+
+class Rejection(RejectionShort):
+    """`payload` is the text as it came; of a long one the head, and `payload_path` in the bucket has the whole."""
+
+    event_id: str | None
+    message_id: str
+    attributes: dict[str, str]
+    payload: str
+    payload_path: str | None
+
+
+class DeadLetterShort(_Shown):
+    """A message that no handler took, without its payload."""
+
+    id: str
+    project: str
+    subscription: str
+    topic: str
+    reason: str
+    attempts: int
+    at: Time
+    replayed_at: Time | None
+    replayed_by: str | None
+
+
+class DeadLetter(DeadLetterShort):
+    """`payload` is base64 of the bytes; `text` their head, for people."""
+
+    attributes: dict[str, str]
+    ordering_key: str
+    payload: str | None
+    payload_path: str | None
+    text: str
+
+
+class RejectionPage(BaseModel):
+    items: list[RejectionShort]
+    next: str | None
+
+
+class DeadLetterPage(BaseModel):
+    items: list[DeadLetterShort]
+    next: str | None
+
+
+class CancelPage(BaseModel):
+    items: list[Unconfirmed]
+    next: str | None
+
+
+class Asked(BaseModel):
+    message_id: str
+
+
+def the_scope(
+    ports: ThePorts,
+    x_project_id: Annotated[str | None, Header(description="A project, or unassigned; without it, all.")] = None,
+) -> str:
+    if x_project_id is None:
+        return EVERYWHERE
+    if x_project_id != paths.UNASSIGNED and find_project(ports, x_project_id) is None:
+        raise not_found(f"project {x_project_id!r}")
+    return x_project_id
+
+
+TheScope = Annotated[str, Depends(the_scope)]
+
+
+@router.get("/rejections", responses=documented(400, 404, 503))
+def list_rejections(scope: TheScope, ports: ThePorts, limit: Limit = 50, cursor: Cursor = None) -> RejectionPage:
+    """Requests that were refused, the newest first."""
+    page, following = _page(ports, scope, "rejections", limit, cursor)
+    return RejectionPage(items=[RejectionShort.model_validate(one.data) for one in page.items], next=following)
+
+
+@router.get("/rejections/{rejection}", responses=documented(404, 503))
+def get_rejection(rejection: str, scope: TheScope, ports: ThePorts) -> Rejection:
+    """One of them, with its payload."""
+    return Rejection.model_validate(_one(ports, scope, "rejections", rejection).data)
+
+
+@router.get("/dead-letters", responses=documented(400, 404, 503))
+def list_dead_letters(scope: TheScope, ports: ThePorts, limit: Limit = 50, cursor: Cursor = None) -> DeadLetterPage:
+    """Messages that failed for good, the newest first."""
+    page, following = _page(ports, scope, "dead_letters", limit, cursor)
+    return DeadLetterPage(items=[DeadLetterShort.model_validate(one.data) for one in page.items], next=following)
+
+
+@router.get("/dead-letters/{letter}", responses=documented(404, 503))
+def get_dead_letter(letter: str, scope: TheScope, ports: ThePorts) -> DeadLetter:
+    """One of them, with its payload."""
+    return DeadLetter.model_validate(_one(ports, scope, "dead_letters", letter).data)
+
+
+@router.post("/dead-letters/{letter}/replay", status_code=202, responses=documented(404, 422, 503))
+def replay(letter: str, scope: TheScope, ports: ThePorts, caller: TheCaller) -> DeadLetter:
+    """Publishes it again, for the subscription that refused it. May be repeated."""
+    found = _one(ports, scope, "dead_letters", letter)
+    return DeadLetter.model_validate(dead_letters.replay(ports, paths.project_of(found.path), found.id, caller))
+
+
+@router.post("/reconcile", status_code=202, responses=documented(503))
+def reconcile(ports: ThePorts) -> Asked:
+    """A round of the reconciler now, and not when its clock says so."""
+    return Asked(message_id=ports.bus.publish(Topic.TICKS, Message(b"{}", {})))
+
+
+@router.get("/cancels", responses=documented(400, 404, 503))
+def list_cancels(scope: TheScope, ports: ThePorts, limit: Limit = 50, cursor: Cursor = None) -> CancelPage:
+    """Cancels that were asked for and that Batch has not confirmed, the longest waiting first."""
+    unfinished = (Where("status", "in", list(UNFINISHED)),)
+    query = DocumentQuery(_collection(scope, "analyses"), unfinished, (Order("cancel_requested.at"),), limit)
+    page, following = _ask(ports, query, cursor)
+    now = ports.clock()
+    return CancelPage(items=[Unconfirmed.of(one.data, now) for one in page.items], next=following)
+
+
+def _collection(scope: str, family: str) -> str:
+    return f"*/{family}" if scope == EVERYWHERE else f"projects/{scope}/{family}"
+
+
+def _page(ports: Ports, scope: str, family: str, limit: int, cursor: str | None) -> tuple[Page, str | None]:
+    order = (Order("at", descending=True),)
+    return _ask(ports, DocumentQuery(_collection(scope, family), order=order, limit=limit), cursor)
+
+
+def _ask(ports: Ports, query: DocumentQuery, cursor: str | None) -> tuple[Page, str | None]:
+    asked: dict[str, Any] = {"collection": query.collection, "order": query.order[0].field}
+    after: Place | None = decode_cursor(cursor, asked)
+    page = ports.documents.query(replace(query, after=after))
+    return page, encode_cursor(page.next, asked) if page.next else None
+
+
+def _one(ports: Ports, scope: str, family: str, identity: str) -> Stored:
+    query = DocumentQuery(_collection(scope, family), (Where("id", "==", identity),), limit=1)
+    for found in ports.documents.query(query).items:
+        return found
+    raise not_found(f"{family.replace('_', ' ').removesuffix('s')} {identity!r}")

@@ -1,0 +1,45 @@
+"""Projects: one tenant each, with a bucket of its own."""
+
+from __future__ import annotations
+
+from typing import Self
+
+from fastapi import APIRouter, Response
+from pydantic import BaseModel
+
+from services.miner.context import TheBody, ThePorts, parse
+from services.miner.new_project import NewProject
+from services.miner.openapi import request_body
+from services.miner.problems import documented
+from shared.domain.project import Project
+from shared.ports import Order, Ports, Query
+from shared.steps.register import register_project
+
+router = APIRouter(prefix="/projects", tags=["projects"])
+
+
+class Projects(BaseModel):
+    items: list[Project]
+
+    @classmethod
+    def all(cls, ports: Ports) -> Self:
+        found = ports.documents.query(Query("projects", order=(Order("id"),), limit=1000)).items
+        return cls(items=[Project.from_document(stored.data) for stored in found])
+
+
+@router.post(
+    "", status_code=201, openapi_extra=request_body("NewProject", {"id": "demo", "title": "Demo"}),
+    responses={200: {"model": Project, "description": "It was there already."}, **documented(400, 409, 413, 422, 503)},
+)
+def register(body: TheBody, ports: ThePorts, response: Response) -> Project:
+    """Registers a project. The same again is answered with 200; other settings under a known id with 409."""
+    project = parse(NewProject, body).project(ports)
+    if not register_project(ports, project):
+        response.status_code = 200
+    return project
+
+
+@router.get("", responses=documented(503))
+def list_projects(ports: ThePorts) -> Projects:
+    """Every project, in order of id."""
+    return Projects.all(ports)

@@ -1,0 +1,40 @@
+"""The REST API: a person gets the document or the reasons at once, with the same code and commits as the functions."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter, FastAPI
+from pydantic import BaseModel
+
+from services.miner import openapi, problems
+from services.miner.api import analyses, events, ops, outputs, pipelines, projects, variants
+
+DESCRIPTION = """\
+Analyses of a clinical sequencing laboratory: one run of a configured pipeline against a sample's inputs.
+
+Every call but those on projects and operations names its project in the header `X-Project-ID`. Errors are problem
+details (RFC 9457) with a stable `code` and the `reasons` by field. Lists have a `next` cursor unless they have ended.
+"""
+
+
+class Health(BaseModel):
+    status: str = "ok"
+
+
+def create_app() -> FastAPI:
+    """The adapters are built at the first request and not here: the stack makes the app before it is up."""
+    app = FastAPI(
+        title="iflow", version="1.0.0", description=DESCRIPTION, separate_input_output_schemas=False
+    )
+    problems.install(app)
+    api = APIRouter(prefix="/api/v1")
+    for resource in (projects, pipelines, analyses, outputs, variants, ops, events):
+        api.include_router(resource.router)
+    app.include_router(api)
+    app.add_api_route("/healthz", health, tags=["health"])
+    app.openapi = lambda: openapi.describe(app)  # type: ignore[method-assign]
+    return app
+
+
+def health() -> Health:
+    """That the service answers; nothing behind it is asked."""
+    return Health()

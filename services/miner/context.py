@@ -1,0 +1,150 @@
+"""What a route needs of a request: the ports, the project, who asks, and the analysis that the path names."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Annotated, Any, TypeVar
+
+from fastapi import Depends, Header, Path, Request
+from pydantic import BaseModel, ValidationError
+
+from services.miner.problems import Refusal, not_found
+from shared import runtime
+from shared.domain import paths
+from shared.domain.analysis import Analysis
+from shared.domain.project import Project
+from shared.domain.request import CONTROL, MAX_REQUEST_BYTES, RequestRefused, reasons_of
+from shared.ports import Ports, Stored
+from shared.steps.projects import project as find_project
+from shared.steps.store import Loaded
+
+Model = TypeVar("Model", bound=BaseModel)
+MOST_DISCARDED_BYTES = 50_000_000
+"""Of a body that is too large: read on and thrown away, since a client that is cut off never sees the answer."""
+
+ANONYMOUS = "anonymous"
+_UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+
+
+def the_ports() -> Ports:
+    """Raises Unavailable when the stack is not up."""
+    return runtime.ports()
+
+
+ThePorts = Annotated[Ports, Depends(the_ports)]
+
+
+def the_project(
+    ports: ThePorts,
+    x_project_id: Annotated[str | None, Header(description="The project that the request is about.")] = None,
+) -> Project:
+    if not x_project_id:
+        raise Refusal(400, "project-missing", "The header X-Project-ID is missing; name the project in it.")
+    found = find_project(ports, x_project_id)
+    if found is None:
+        raise not_found(f"project {x_project_id!r}; GET /api/v1/projects lists those there are")
+    return found
+
+
+TheProject = Annotated[Project, Depends(the_project)]
+
+
+def the_caller(
+    x_requested_by: Annotated[str | None, Header(
+        max_length=200, description="Who asks (an e-mail address); stands in the document's history."
+    )] = None,
+) -> str:
+    """As the caller says, until tokens say it: the service listens on loopback only."""
+    name = (x_requested_by or "").strip()
+    if CONTROL.search(name):
+        raise Refusal(400, "bad-parameter", "The header X-Requested-By holds a control character.")
+    return name or ANONYMOUS
+
+
+TheCaller = Annotated[str, Depends(the_caller)]
+
+
+def the_analysis(
+    ports: ThePorts, project: TheProject,
+    analysis: Annotated[str, Path(description="The analysis' id, its slug, or its display id.")],
+) -> Stored:
+    """By id, else by the slug's claim. What is another project's is not found, like what does not exist."""
+    stored = _by_id(ports, project, analysis) or _by_slug(ports, project, paths.slug(analysis))
+    if stored is None:
+        raise not_found(f"analysis {analysis!r} in project {project.id!r}")
+    return stored
+
+
+TheAnalysis = Annotated[Stored, Depends(the_analysis)]
+
+
+def loaded(stored: Stored) -> Loaded:
+    return Loaded(Analysis.from_document(stored.data), stored.version)
+
+
+def _by_id(ports: Ports, project: Project, identity: str) -> Stored | None:
+    if not _UUID.fullmatch(identity):
+        return None
+    return ports.documents.get(paths.analysis_doc(project.id, identity))
+
+
+def _by_slug(ports: Ports, project: Project, slug: str) -> Stored | None:
+    claim = ports.documents.get(paths.claim_doc(project.id, "analysis", slug)) if slug else None
+    return None if claim is None else ports.documents.get(paths.analysis_doc(project.id, claim.data["analysis_id"]))
+
+
+async def read_body(request: Request, limit_bytes: int) -> bytes:
+    """What was sent. Raises Refusal (413); more than `limit_bytes` of it are never held in memory."""
+    parts: list[bytes] = []
+    arrived = 0
+    async for part in request.stream():
+        arrived += len(part)
+        if arrived <= limit_bytes:
+            parts.append(part)
+        elif arrived > MOST_DISCARDED_BYTES:
+            break
+    if arrived > limit_bytes:
+        raise Refusal(
+            413, "too-large", f"The body is larger than the {limit_bytes:,} bytes that are allowed here; put long "
+            "inputs into a file in the project bucket and name its path.",
+        )
+    return b"".join(parts)
+
+
+async def the_body(request: Request) -> dict[str, Any]:
+    """The JSON object that was sent. The models of the domain check what is in it, with every reason at once."""
+    body = await read_body(request, MAX_REQUEST_BYTES)
+    try:
+        found = json.loads(body, parse_constant=_no_such_number)
+    except (ValueError, RecursionError) as error:
+        raise Refusal(400, "not-json", f"The body is not JSON: {error or 'nested too deeply'}.") from None
+    if not isinstance(found, dict):
+        raise Refusal(400, "not-json", f"The body is a JSON {type(found).__name__}; an object is wanted.")
+    return found
+
+
+TheBody = Annotated[dict[str, Any], Depends(the_body)]
+
+
+def parse(model: type[Model], body: dict[str, Any]) -> Model:
+    """Raises RequestRefused with every reason."""
+    try:
+        return model.model_validate(body)
+    except ValidationError as error:
+        raise RequestRefused(reasons_of(error)) from None
+
+
+def _no_such_number(name: str) -> float:
+    raise ValueError(f"{name} is not a JSON number")
+
+
+def the_key(
+    idempotency_key: Annotated[str | None, Header(
+        max_length=200, description="Chosen by the client; repeating it repeats nothing."
+    )] = None,
+) -> str | None:
+    return idempotency_key
+
+
+TheKey = Annotated[str | None, Depends(the_key)]

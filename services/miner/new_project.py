@@ -1,0 +1,35 @@
+"""A project as people ask for it."""
+
+from __future__ import annotations
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from shared.domain.project import Project
+from shared.ports import Ports
+from shared.runtime import LOCAL_PROJECT
+
+
+class NewProject(BaseModel):
+    """What is not given follows from the id, as the stack on one machine wants it."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    id: str = Field(pattern=r"^[a-z][a-z0-9-]{1,62}$", description="Its name in the header X-Project-ID.")
+    title: str | None = Field(default=None, min_length=1, max_length=120, description="For people; else the id.")
+    bucket: str | None = Field(
+        default=None, pattern=r"^[a-z0-9][a-z0-9_-]{1,61}[a-z0-9]$",
+        description="The bucket that its paths are relative to; else `iflow-{id}`.",
+    )
+    google_project: str = Field(
+        default=LOCAL_PROJECT, pattern=r"^[a-z][a-z0-9-]{3,61}[a-z0-9]$",
+        description="Google project in which the jobs run.",
+    )
+    region: str = Field(default="us-central1", pattern=r"^[a-z]+-[a-z]+[0-9]+$", description="Batch location.")
+    service_account: str | None = Field(default=None, max_length=200, description="E-mail that the jobs run as.")
+
+    def project(self, ports: Ports) -> Project:
+        return Project(
+            id=self.id, title=self.title or self.id, bucket=self.bucket or f"iflow-{self.id}"[:63].rstrip("-"),
+            google_project=self.google_project, region=self.region, service_account=self.service_account,
+            created_at=ports.clock(),
+        )

@@ -1,0 +1,56 @@
+"""What FastAPI cannot see by itself: bodies that the domain's own models check, by their JSON Schema."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+from pydantic.json_schema import models_json_schema
+
+from services.miner.new_project import NewProject
+from shared.domain.pipeline import Pipeline
+from shared.domain.request import SubmitRequest
+
+REF = "#/components/schemas/{model}"
+NEW_ANALYSIS = {
+    "display_id": "WGS 12/A", "pipeline": "vcf-normalize", "inputs": {"vcf": "samples/trio/uploads/trio.vcf.gz"},
+    "samples": [{"name": "HG002", "role": "proband", "sex": "male"}], "requested_by": "ada@lab.example",
+}
+
+
+def request_body(model: str, example: dict[str, Any] | None = None) -> dict[str, Any]:
+    """`openapi_extra` of a route whose body is of that schema."""
+    content: dict[str, Any] = {"schema": {"$ref": REF.format(model=model)}}
+    if example:
+        content["example"] = example
+    return {"requestBody": {"required": True, "content": {"application/json": content}}}
+
+
+def describe(app: FastAPI) -> dict[str, Any]:
+    """The OpenAPI document, with the schemas of the bodies that are checked by the domain."""
+    if app.openapi_schema is None:
+        document = get_openapi(
+            title=app.title, version=app.version, description=app.description, routes=app.routes, tags=app.openapi_tags
+        )
+        document["components"]["schemas"] = {**_schemas(), **document["components"]["schemas"]}
+        app.openapi_schema = document
+    return app.openapi_schema
+
+
+def _schemas() -> dict[str, Any]:
+    _, found = models_json_schema(
+        [(SubmitRequest, "validation"), (Pipeline, "validation"), (NewProject, "validation")], ref_template=REF
+    )
+    schemas: dict[str, Any] = found["$defs"]
+    request = schemas.pop("SubmitRequest")
+    optional = {"project", "request_id", "requested_by"}
+    schemas["NewAnalysis"] = {
+        **request,
+        "title": "NewAnalysis",
+        "description": "A submit request whose project is the header X-Project-ID, and whose request_id and "
+        "requested_by may be given in the headers Idempotency-Key and X-Requested-By.",
+        "properties": {name: field for name, field in request["properties"].items() if name != "project"},
+        "required": [name for name in request["required"] if name not in optional],
+    }
+    return schemas

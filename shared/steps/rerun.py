@@ -1,0 +1,56 @@
+"""An analysis is run again: a new one, with the same inputs and the definition that was run then (C06)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from pydantic import ValidationError
+
+from shared.domain import paths
+from shared.domain.acceptance import rerun_request
+from shared.domain.analysis import Analysis
+from shared.domain.reasons import Reason
+from shared.domain.request import RequestRefused, SubmitRequest, reasons_of
+from shared.ports import Ports
+from shared.steps.accept import accept
+from shared.steps.store import Loaded
+
+MOST_RERUNS = 1000
+_RERUN = re.compile(r" rerun \d+$")
+
+
+def rerun(
+    ports: Ports, old: Analysis, *, request_id: str, display_id: str | None, by: str, source: str
+) -> Loaded:
+    """The new analysis, or the one that this request made before. Raises RequestRefused with every reason.
+
+    Without `display_id` it is the old one's with `rerun 2`, or the first number that is free.
+    """
+    already = ports.documents.get(paths.analysis_doc(old.project, paths.analysis_id(old.project, request_id)))
+    if display_id is None and already is not None:
+        display_id = str(already.data["display_id"])
+    for name in [display_id] if display_id is not None else _free_names(ports, old):
+        try:
+            return accept(ports, _request(old, request_id, name, by), source=source, rerun_of=old, to_be_started=True)
+        except RequestRefused as refused:
+            taken = display_id is None and [reason.field for reason in refused.reasons] == ["display_id"]
+            if not taken:  # else somebody took the name in this moment: the next one
+                raise
+    raise RequestRefused((Reason(field="display_id", message="every name that follows from the old one is taken"),))
+
+
+def _request(old: Analysis, request_id: str, display_id: str, by: str) -> SubmitRequest:
+    try:
+        return rerun_request(old, request_id=request_id, display_id=display_id, by=by)
+    except ValidationError as error:
+        raise RequestRefused(reasons_of(error)) from None
+
+
+def _free_names(ports: Ports, old: Analysis) -> Iterator[str]:
+    base = _RERUN.sub("", old.display_id)
+    for number in range(2, MOST_RERUNS):
+        ending = f" rerun {number}"
+        name = base[: paths.MAX_DISPLAY_ID - len(ending)] + ending
+        if ports.documents.get(paths.claim_doc(old.project, "analysis", paths.slug(name))) is None:
+            yield name
