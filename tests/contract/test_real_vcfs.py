@@ -21,8 +21,13 @@ FILES = SHARED / "data" / "vcf"
 CONFORMANCE = SHARED / "data" / "vcf-spec"
 
 # cyvcf2 cannot read these though they are right or repaired without doubt (PLATFORM.md), or has 32 bits for POS.
-NOT_FOR_CYVCF2 = {"alt_utf8_bom.vcf", "germline_trailing_tab_header_NA12878.vcf.bgz", "v44_partial_phase.vcf",
-                  "sv_dragen_HG002.vcf", "huge_positions_1e10.vcf"}
+NOT_FOR_CYVCF2 = {
+    "alt_utf8_bom.vcf",
+    "germline_trailing_tab_header_NA12878.vcf.bgz",
+    "v44_partial_phase.vcf",
+    "sv_dragen_HG002.vcf",
+    "huge_positions_1e10.vcf",
+}
 
 needs_files = pytest.mark.skipif(
     not FILES.is_dir() and os.environ.get("CI") != "true", reason=f"{FILES} is not there; set IFLOW_SHARED to run this"
@@ -54,7 +59,8 @@ def tables(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]]
     found = {}
     for name in ACCEPTED:
         build_table(FILES / name, folder / f"{name}.parquet")
-        found[name] = pq.read_table(folder / f"{name}.parquet").sort_by([("record", "ascending"), ("allele", "ascending")])
+        table = pq.read_table(folder / f"{name}.parquet")
+        found[name] = table.sort_by([("record", "ascending"), ("allele", "ascending")])
     yield found
 
 
@@ -68,38 +74,51 @@ def test_verdict_and_counts_are_as_expected(row: dict[str, str]) -> None:
     else:
         assert "error" not in found
         assert [str(found[key]) for key in ("records", "alleles", "samples")] == [
-            row["records"], row["alleles"], row["samples"]
+            row["records"],
+            row["alleles"],
+            row["samples"],
         ]
 
 
-@pytest.mark.parametrize(("name", "reason", "record"), [
-    ("alt_bgzf_cut_at_block_boundary.vcf.gz", "truncated", 2548),
-    ("alt_bgzf_cut_at_line_end_no_eof.vcf.gz", "truncated", 2001),
-    ("alt_bgzf_cut_mid_block.vcf.gz", "truncated", 2986),
-    ("alt_bgzf_flipped_byte.vcf.gz", "corrupt compressed data", 1),
-    ("alt_garbage_line_in_body.vcf", "not a record", 121),
-    ("alt_gzip_truncated.vcf.gz", "truncated", 701),
-    ("alt_text_cut_mid_record.vcf", "cut short", 151),
-    ("bgzf_no_eof_block.vcf.gz", "end-of-file block is missing", 5),
-    ("bcf21_uncompressed.bcf", "BCF 2.1", None),
-    ("corrupt_duplicate_sample_names.vcf", "sample name occurs twice", None),
-    ("corrupt_malformed_record.vcf", "164 columns", 2),
-    ("corrupt_pos_missing.vcf", "POS is not a number", 1),
-    ("empty_zero_bytes.vcf", "empty file", None),
-    ("wrong_columns_no_genotypes.vcf", "genotype columns are missing", 1),
-])
+@pytest.mark.parametrize(
+    ("name", "reason", "record"),
+    [
+        ("alt_bgzf_cut_at_block_boundary.vcf.gz", "truncated", 2548),
+        ("alt_bgzf_cut_at_line_end_no_eof.vcf.gz", "truncated", 2001),
+        ("alt_bgzf_cut_mid_block.vcf.gz", "truncated", 2986),
+        ("alt_bgzf_flipped_byte.vcf.gz", "corrupt compressed data", 1),
+        ("alt_garbage_line_in_body.vcf", "not a record", 121),
+        ("alt_gzip_truncated.vcf.gz", "truncated", 701),
+        ("alt_text_cut_mid_record.vcf", "cut short", 151),
+        ("bgzf_no_eof_block.vcf.gz", "end-of-file block is missing", 5),
+        ("bcf21_uncompressed.bcf", "BCF 2.1", None),
+        ("corrupt_duplicate_sample_names.vcf", "sample name occurs twice", None),
+        ("corrupt_malformed_record.vcf", "164 columns", 2),
+        ("corrupt_pos_missing.vcf", "POS is not a number", 1),
+        ("empty_zero_bytes.vcf", "empty file", None),
+        ("wrong_columns_no_genotypes.vcf", "genotype columns are missing", 1),
+    ],
+)
 def test_refusal_names_the_reason_and_the_record(name: str, reason: str, record: int | None) -> None:
     found = check(FILES / name)
     assert reason in found["error"]
     assert found["record"] == record
 
 
-@pytest.mark.parametrize(("name", "code"), [
-    ("germline_trailing_tab_header_NA12878.vcf.bgz", "trailing_tab"), ("alt_utf8_bom.vcf", "byte_order_mark"),
-    ("alt_latin1.vcf", "not_utf8"), ("sv_bnd_crlf_v43_HG008T.vcf.gz", "crlf"), ("unsorted_two_trios.vcf", "unsorted"),
-    ("duplicate_variants_NA12878.vcf", "duplicate"), ("undeclared_info.vcf", "undeclared_info"),
-    ("germline_dragen_NA12891.gzip.vcf.gz", "no_final_newline"), ("sv_dragen_HG002.vcf", "empty_ref"),
-])
+@pytest.mark.parametrize(
+    ("name", "code"),
+    [
+        ("germline_trailing_tab_header_NA12878.vcf.bgz", "trailing_tab"),
+        ("alt_utf8_bom.vcf", "byte_order_mark"),
+        ("alt_latin1.vcf", "not_utf8"),
+        ("sv_bnd_crlf_v43_HG008T.vcf.gz", "crlf"),
+        ("unsorted_two_trios.vcf", "unsorted"),
+        ("duplicate_variants_NA12878.vcf", "duplicate"),
+        ("undeclared_info.vcf", "undeclared_info"),
+        ("germline_dragen_NA12891.gzip.vcf.gz", "no_final_newline"),
+        ("sv_dragen_HG002.vcf", "empty_ref"),
+    ],
+)
 def test_a_repair_is_noted(name: str, code: str) -> None:
     assert code in {note["code"] for note in check(FILES / name)["warnings"]}
 
@@ -121,8 +140,9 @@ def test_every_genotype_is_what_a_plain_reader_sees(tables: dict[str, Any], name
         rows = zip(*(table[column].to_pylist() for column in columns), strict=True)
         seen = reference.genotypes(FILES / name, sample)
         # Reads may come from other keys than AD, which the plain reader does not know.
-        assert [row if their[3:] != (None, None) else (*row[:3], None, None)
-                for row, their in zip(rows, seen, strict=True)] == seen
+        assert [
+            row if their[3:] != (None, None) else (*row[:3], None, None) for row, their in zip(rows, seen, strict=True)
+        ] == seen
 
 
 def test_every_allele_and_genotype_is_what_cyvcf2_sees(tables: dict[str, Any]) -> None:
@@ -131,11 +151,13 @@ def test_every_allele_and_genotype_is_what_cyvcf2_sees(tables: dict[str, Any]) -
     for name in names:
         table = tables[name]
         samples = [column for column in table.column_names if re.fullmatch(r"s\d+_gt", column)]
-        keys = list(zip(*(table[c].to_pylist() for c in ("record", "allele", "contig", "pos", "ref", "alt")), strict=True))
+        columns = ("record", "allele", "contig", "pos", "ref", "alt")
+        keys = list(zip(*(table[column].to_pylist() for column in columns), strict=True))
         assert keys == [
             (number, allele, contig, pos, ref, alt)
             for number, (contig, pos, ref, alts, _) in enumerate(found[name], 1)
-            for allele, alt in enumerate(alts, 1) if alt not in reference.NOT_ROWS
+            for allele, alt in enumerate(alts, 1)
+            if alt not in reference.NOT_ROWS
         ], name
         for sample, column in enumerate(samples):
             for key, text in zip(keys, table[column].to_pylist(), strict=True):

@@ -1,6 +1,7 @@
 """Independent readers that the variant table is compared with: plain text line by line, and cyvcf2 in a child process.
 
-They share no code with the product. `python -m tests.contract.vcf_reference FILE...` is the child: one JSON line a file.
+They share no code with the product. `python -m tests.contract.vcf_reference FILE...` is the child, with one JSON line a
+file.
 """
 
 from __future__ import annotations
@@ -20,8 +21,9 @@ NOT_ROWS = {".", "*", "<*>", "<NON_REF>", "<X>"}
 def text_of(path: Path) -> str:
     """The file's text, without byte-order mark; Latin-1 where a line is not UTF-8. BCF through pysam, in a child."""
     if path.suffix == ".bcf":
-        code = "import pysam, sys; f = pysam.VariantFile(sys.argv[1]); print(f.header, end=''); [print(r, end='') for r in f]"
-        return subprocess.run([sys.executable, "-c", code, str(path)], check=True, capture_output=True, text=True).stdout
+        code = "import pysam, sys; f = pysam.VariantFile(sys.argv[1]); print(f.header, *f, sep='', end='')"
+        run = subprocess.run([sys.executable, "-c", code, str(path)], check=True, capture_output=True, text=True)
+        return run.stdout
     raw = path.read_bytes()
     data = gzip.decompress(raw) if raw.startswith(b"\x1f\x8b") else raw
     return "\n".join(_line(line) for line in data.removeprefix(b"\xef\xbb\xbf").split(b"\n"))
@@ -48,8 +50,19 @@ def sites(path: Path) -> list[tuple[Any, ...]]:
         contig, pos, ids, ref, alts, qual, filters = columns[:7]
         for allele, alt in enumerate(alts.split(","), 1):
             if alt not in NOT_ROWS:
-                found.append((number, allele, contig, int(pos), ref, alt, None if qual == "." else float(qual),
-                              None if filters == "." else filters.split(";"), None if ids == "." else ids.split(";")))
+                found.append(
+                    (
+                        number,
+                        allele,
+                        contig,
+                        int(pos),
+                        ref,
+                        alt,
+                        None if qual == "." else float(qual),
+                        None if filters == "." else filters.split(";"),
+                        None if ids == "." else ids.split(";"),
+                    )
+                )
     return found
 
 
@@ -64,10 +77,15 @@ def genotypes(path: Path, sample: int) -> list[tuple[Any, ...]]:
             if alt not in NOT_ROWS:
                 depths = values.get("AD", ".").split(",")
                 fits = len(depths) == len(alts) + 1
-                found.append((
-                    values.get("GT") or None, _whole(values.get("DP")), _number(values.get("GQ")),
-                    _whole(depths[0]) if fits else None, _whole(depths[allele]) if fits else None,
-                ))
+                found.append(
+                    (
+                        values.get("GT") or None,
+                        _whole(values.get("DP")),
+                        _number(values.get("GQ")),
+                        _whole(depths[0]) if fits else None,
+                        _whole(depths[allele]) if fits else None,
+                    )
+                )
     return found
 
 
@@ -90,8 +108,10 @@ def _child(paths: list[str]) -> None:
     from cyvcf2 import VCF
 
     for path in paths:
-        read = [[v.CHROM, v.POS, v.REF, v.ALT, [call[:-1] for call in v.genotypes] if "GT" in (v.FORMAT or []) else []]
-                for v in VCF(path)]
+        read = [
+            [v.CHROM, v.POS, v.REF, v.ALT, [call[:-1] for call in v.genotypes] if "GT" in (v.FORMAT or []) else []]
+            for v in VCF(path)
+        ]
         sys.stdout.write(json.dumps({"file": path, "records": read}) + "\n")
 
 

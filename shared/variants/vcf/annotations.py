@@ -118,6 +118,11 @@ class _Entries:
             return np.zeros(len(self), np.bool_)
         return self.field(place).sizes > 0
 
+    def is_pointer(self) -> Bools:
+        """Entries of bcftools csq such as `@1234`, which point to another record and say nothing themselves."""
+        pointers: Bools = self._entries.first_bytes() == ord("@")
+        return pointers
+
     def picked(self, role: str, chosen: Ints) -> pa.Array:
         """The field of the entry chosen for each row, null where it is empty or none was chosen (-1)."""
         place = self.layout.places.get(role)
@@ -145,12 +150,11 @@ def _pairs(entries: _Entries, ref: pa.Array, rows: Rows) -> _Pairs:
     row = np.repeat(np.arange(len(rows)), count)
     entry = ranges(entries.first[rows.record], count)
     several = rows.n_alts[rows.record[row]] > 1
-    if not several.any():
-        return _Pairs(row, entry)
-    keep = ~several
-    at = np.flatnonzero(several)
-    keep[at] = _same_allele(entries, ref, rows, row[at], entry[at])
-    return _Pairs(row[keep], entry[keep])
+    keep = ~entries.is_pointer()[entry]
+    at = np.flatnonzero(several & keep)
+    if len(at):
+        keep[at] = _same_allele(entries, ref, rows, row[at], entry[at])
+    return _Pairs(row, entry) if keep.all() else _Pairs(row[keep], entry[keep])
 
 
 def _same_allele(entries: _Entries, ref: pa.Array, rows: Rows, row: Ints, entry: Ints) -> Bools:
@@ -222,7 +226,7 @@ def _highest_frequency(entries: _Entries, chosen: Ints) -> pa.Array:
 
 def _frequencies(text: pa.Array) -> pa.Array:
     """Numbers; of several joined by `&` (co-located known variants) the highest. What is no number says nothing."""
-    several = any_true(pc.match_substring(text, "&"))
+    several = any_true(pc.match_substring_regex(text, "[&:]"))
     if several.any():
         highest = [_highest_of(value) for value in text.filter(pa.array(several)).to_pylist()]
         text = pc.replace_with_mask(text, pa.array(several), pa.array(highest, pa.string()))

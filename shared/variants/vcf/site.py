@@ -95,9 +95,9 @@ def _ids(block: Block, notes: Notes) -> tuple[pa.Array, pa.Array]:
     rsid = pc.struct_field(pc.extract_regex(text, r"(?:^|;)(?P<rsid>rs[0-9]+)(?:;|$)"), "rsid")
     odd = pc.match_substring_regex(text, r"[\s,]|^;|;$|;;").fill_null(False).to_numpy(zero_copy_only=False)
     if odd.any():
-        i = int(np.argmax(odd))
-        what = f"ID holds white space, a comma or an empty name: {shown(column.to_text(i))}"
-        notes.add("id", what, block.line(i), int(odd.sum()))
+        first = int(np.argmax(odd))
+        what = f"ID holds white space, a comma or an empty name: {shown(column.to_text(first))}"
+        notes.add("id", what, block.line(first), int(odd.sum()))
     several = np.flatnonzero(pc.greater(pc.list_value_length(ids), 1).fill_null(False).to_numpy(zero_copy_only=False))
     for i, names in zip(several, ids.take(pa.array(several)).to_pylist(), strict=True):
         if len(set(names)) < len(names):
