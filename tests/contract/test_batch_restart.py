@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from infra.local.batch import Fault, Quota, write_faults
+from infra.local.batch.scheduler import Scheduler
 from shared.adapters.google.batch import local_client
 from tests.contract.batch_stack import Restart, Stack, State, alive, eventually, running, times
 
@@ -38,6 +39,16 @@ def killed_server(tmp: Path) -> Iterator[Stack]:
 
 def pids(stack: Stack, task: int) -> list[int]:
     return [int(line) for line in stack.file(f"pid.{task}").split()]
+
+
+def take_down(pid: int, *, alone: bool = False) -> None:
+    """Kills the supervisor of the task `pid`, and all of its group if not `alone`; returns when it is gone."""
+    supervisor = os.getpgid(pid)
+    if alone:
+        os.kill(supervisor, signal.SIGKILL)
+    else:
+        os.killpg(supervisor, signal.SIGKILL)
+    eventually(lambda: not alive(supervisor))
 
 
 def test_a_stopped_server_finds_its_running_task_again(tmp_path: Path) -> None:
@@ -85,7 +96,7 @@ def test_a_task_that_went_down_with_the_machine_begins_anew_and_it_is_no_retry(t
     with killed_server(tmp_path) as stack:
         stack.shell("a-1", f"echo attempt $BATCH_TASK_RETRY_ATTEMPT; {UNTIL_GO}")
         (first,) = pids(stack, 0)
-    os.killpg(os.getpgid(first), signal.SIGKILL)
+    take_down(first)
     (stack.bucket / "go").touch()
     with running(tmp_path) as stack:
         stack.until("a-1", State.SUCCEEDED)
@@ -99,7 +110,7 @@ def test_what_a_lone_killed_supervisor_left_does_not_run_beside_the_new_attempt(
     with killed_server(tmp_path) as stack:
         stack.shell("a-1", UNTIL_GO)
         (first,) = pids(stack, 0)
-    os.kill(os.getpgid(first), signal.SIGKILL)
+    take_down(first, alone=True)
     assert alive(first)
     with running(tmp_path) as stack:
         second = eventually(lambda: len(found := pids(stack, 0)) == 2 and found[1])
@@ -112,7 +123,7 @@ def test_a_supervisor_killed_under_a_living_server_is_a_lost_vm(tmp_path: Path) 
     with running(tmp_path) as stack:
         stack.shell("a-1", UNTIL_GO)
         (pid,) = pids(stack, 0)
-        os.kill(os.getpgid(pid), signal.SIGKILL)
+        take_down(pid, alone=True)
         stack.until("a-1", State.FAILED)
         assert stack.tasks("a-1")[0].status.status_events[-1].task_execution.exit_code == 50003
         eventually(lambda: not alive(pid))
@@ -134,7 +145,7 @@ def test_a_cancel_of_a_task_that_went_down_with_the_machine_is_finished(tmp_path
         stack.shell("a-1", f"trap '' TERM; {UNTIL_GO}")
         (pid,) = pids(stack, 0)
         stack.cancel("a-1")
-    os.killpg(os.getpgid(pid), signal.SIGKILL)
+    take_down(pid)
     with running(tmp_path) as stack:
         assert stack.until("a-1", State.CANCELLED).uid
         assert pids(stack, 0) == [pid]
@@ -168,3 +179,28 @@ def test_ends_are_seen_without_pidfd_too(tmp_path: Path, monkeypatch: pytest.Mon
     with running(tmp_path) as stack:
         stack.submit("a-1", "/bin/true")
         stack.until("a-1", State.SUCCEEDED)
+
+
+def test_an_end_that_was_seen_but_not_stored_is_seen_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    with monkeypatch.context() as broken, suppress(Restart), running(tmp_path) as stack:
+        broken.setattr(Scheduler, "_task_ended", lambda *_: 1 / 0)
+        stack.shell("a-1", "echo ran >> $OUT/ran")
+        eventually(lambda: "ZeroDivisionError" in caplog.text)
+        raise Restart
+    with running(tmp_path) as stack:
+        stack.until("a-1", State.SUCCEEDED)
+        assert stack.file("ran") == "ran\n"
+
+
+def test_no_command_runs_twice_wherever_the_server_is_killed(tmp_path: Path) -> None:
+    jobs = [f"j-{i}" for i in range(30)]
+    for part in range(3):
+        with killed_server(tmp_path) as stack:
+            for job_id in jobs[part * 10 : part * 10 + 10]:
+                stack.shell(job_id, f"echo ran >> $OUT/{job_id}; sleep 0.0{part}")
+    with running(tmp_path) as stack:
+        for job_id in jobs:
+            stack.until(job_id, State.SUCCEEDED)
+        assert {stack.file(job_id) for job_id in jobs} == {"ran\n"}

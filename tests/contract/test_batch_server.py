@@ -364,7 +364,7 @@ def test_a_cancelled_job_keeps_its_history_and_log_and_leaves_no_process(stack: 
     assert [task.status.state for task in stack.tasks("a-1")] == [TaskState.FAILED, TaskState.UNEXECUTED]
     assert run_seconds(job) > 0
     assert stack.log("a-1").splitlines()[1] == "half"
-    assert not alive(pid)
+    eventually(lambda: not alive(pid))
 
 
 def test_cancel_of_a_queued_job_never_runs_it(stack: Stack) -> None:

@@ -224,11 +224,11 @@ class Scheduler:
                 self._runner.kill_group(attempt.pid)
                 ended = Ended(VM_REBOOTED, self._clock())
             self._runner.reap(attempt.pid)
-            self._runner.forget(attempt.folder)
             self._running[attempt.uid].pop(attempt.index)
             if not self._running[attempt.uid]:
                 del self._running[attempt.uid]
             self._task_ended(attempt.uid, attempt.index, ended)
+            self._runner.forget(attempt.folder)  # not before the end is stored: without a record it would run again
         self._fill()
 
     def _task_ended(self, uid: str, index: int, ended: Ended) -> None:

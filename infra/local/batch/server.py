@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,6 +19,7 @@ from infra.local.batch.scheduler import Scheduler
 from infra.local.batch.service import Service
 from infra.local.batch.store import Store
 
+_LOCK_S = 1.0
 _CALLS_END_S = 1.0  # for calls under way at a stop
 
 
@@ -84,11 +86,17 @@ class BatchServer:
 
 
 def _lock(path: Path) -> IO[str]:
-    """Two servers on one folder would each start every task."""
+    """Two servers on one folder would each start every task. A server that was killed while it started a process may
+    hold its lock for a moment longer: until that process has become another program."""
     file = path.open("w")
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        file.close()
-        raise RuntimeError(f"another Batch server is at work in {path.parent}") from None
-    return file
+    give_up = time.monotonic() + _LOCK_S
+    while True:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() < give_up:
+                time.sleep(0.01)
+                continue
+            file.close()
+            raise RuntimeError(f"another Batch server is at work in {path.parent}") from None
+        return file
