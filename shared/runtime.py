@@ -58,6 +58,11 @@ class Settings(BaseSettings):
     def objects_dir(self) -> Path:
         return self.state_dir / "objects"
 
+    def environment(self) -> dict[str, str]:
+        """These settings as the variables that another `Settings()` reads them from, here or in a process begun here."""
+        values = {**self.model_dump(), "state_dir": self.state_dir.resolve()}
+        return {f"IFLOW_{name.upper()}": str(value) for name, value in values.items() if value is not None}
+
     @property
     def stack_file(self) -> Path:
         """What the running stack says of itself: where its Batch server and its API listen."""

@@ -10,7 +10,7 @@ import json
 import os
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -45,7 +45,8 @@ def running(settings: Settings) -> Iterator[Running]:
     """The stack, for as long as the context lasts. Raises StackRunning."""
     settings.state_dir.mkdir(parents=True, exist_ok=True)
     lock = _own(settings.state_dir)
-    os.environ["IFLOW_STATE_DIR"] = str(settings.state_dir.resolve())
+    before = dict(os.environ)
+    os.environ.update(settings.environment())
     bus = runtime.embedded_bus(settings)
     batch = BatchServer(
         state_dir=settings.batch_dir, buckets_dir=settings.objects_dir,
@@ -69,7 +70,16 @@ def running(settings: Settings) -> Iterator[Running]:
         dispatcher.stop()
         batch.stop()
         settings.stack_file.unlink(missing_ok=True)
+        _restore(before, settings)
         lock.close()
+
+
+def _restore(before: Mapping[str, str], settings: Settings) -> None:
+    """The functions of a stack around this one, if there is one, find their own again."""
+    for name in settings.environment():
+        os.environ.pop(name, None)
+    os.environ.update(before)
+    runtime.ports.cache_clear()
 
 
 def _own(state_dir: Path) -> IO[str]:
