@@ -59,7 +59,7 @@ class Settings(BaseSettings):
         return self.state_dir / "objects"
 
     def environment(self) -> dict[str, str]:
-        """These settings as the variables that another `Settings()` reads them from, here or in a process begun here."""
+        """These settings as variables, for another `Settings()` to read, here or in a process begun here."""
         values = {**self.model_dump(), "state_dir": self.state_dir.resolve()}
         return {f"IFLOW_{name.upper()}": str(value) for name, value in values.items() if value is not None}
 

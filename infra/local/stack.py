@@ -17,9 +17,9 @@ from pathlib import Path
 from typing import IO
 
 import uvicorn
-from services.miner.app import create_app
 
 from infra.local.batch import BatchServer
+from services.miner.app import create_app
 from shared import runtime
 from shared.adapters.embedded.bus import SqliteBus
 from shared.adapters.embedded.dispatcher import Dispatcher
