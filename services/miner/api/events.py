@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Header, Query, Request
 from pydantic import BaseModel
 from starlette.concurrency import run_in_threadpool
 
@@ -40,10 +40,12 @@ async def publish(
     topic: Annotated[Topic, Query(description="Where to.")] = Topic.COMMANDS,
     type_: Annotated[EventType, Query(alias="type", description="Of a body that does not say its type.")]
     = EventType.SUBMIT,
+    x_project_id: Annotated[str | None, Header(description="Of a body that names no project.")] = None,
 ) -> Published:
     """The body goes to the topic as it is. It is not checked: whoever receives it records what is wrong with it."""
     data = await read_body(request, MAX_EVENT_BYTES)
-    attributes = {"type": str(type_), **_attributes(data)}
+    said = {"type": str(type_), **({"project": x_project_id} if x_project_id else {})}
+    attributes = {**said, **_attributes(data)}
     message = Message(data, attributes, ordering_key=attributes.get("subject", ""))
     message_id = await run_in_threadpool(ports.bus.publish, topic, message)
     return Published(message_id=message_id, topic=topic, attributes=attributes)
