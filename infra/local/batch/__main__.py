@@ -7,12 +7,18 @@ import logging
 import os
 import signal
 import sys
+from collections.abc import Iterator
+from concurrent.futures import Future
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 from google.cloud import pubsub_v1  # type: ignore[attr-defined]
 
 from infra.local.batch.notifier import Publish
 from infra.local.batch.server import BatchServer
+
+log = logging.getLogger(__name__)
 
 
 def main() -> None:
@@ -25,29 +31,38 @@ def main() -> None:
     logging.basicConfig(level=logging.INFO, stream=sys.stderr)
     signals = {signal.SIGTERM, signal.SIGINT}
     signal.pthread_sigmask(signal.SIG_BLOCK, signals)
-    server = BatchServer(
-        state_dir=options.state_dir,
-        buckets_dir=options.buckets_dir,
-        publish=_publisher(),
-        port=options.port,
-        slots=options.slots,
-    )
-    sys.stdout.write(f"{server.start()}\n")
-    sys.stdout.flush()
-    signal.sigwait(signals)
-    server.stop()
+    with _publisher() as publish:
+        server = BatchServer(
+            state_dir=options.state_dir,
+            buckets_dir=options.buckets_dir,
+            publish=publish,
+            port=options.port,
+            slots=options.slots,
+        )
+        sys.stdout.write(f"{server.start()}\n")
+        sys.stdout.flush()
+        signal.sigwait(signals)
+        server.stop()
 
 
-def _publisher() -> Publish:
+@contextmanager
+def _publisher() -> Iterator[Publish]:
     """To the Pub/Sub emulator if there is one; otherwise nobody listens, as for a job without notifications."""
     if not os.environ.get("PUBSUB_EMULATOR_HOST"):
-        return lambda _topic, _data, _attributes: None
-    client = pubsub_v1.PublisherClient()
+        yield lambda _topic, _data, _attributes: None
+        return
+    with pubsub_v1.PublisherClient() as client:
 
-    def publish(topic: str, data: bytes, attributes: dict[str, str]) -> None:
-        client.publish(topic, data, **attributes).result(timeout=10)
+        def publish(topic: str, data: bytes, attributes: dict[str, str]) -> None:
+            client.publish(topic, data, **attributes).add_done_callback(partial(_tell_loss, topic))
 
-    return publish
+        yield publish
+
+
+def _tell_loss(topic: str, sent: Future[str]) -> None:
+    error = sent.exception()
+    if error is not None:
+        log.warning("a notification for %s is lost: %s", topic, error)
 
 
 if __name__ == "__main__":

@@ -31,14 +31,14 @@ class Ended:
 
 
 class Runner:
-    """`state_dir` holds `attempts/UID/TASK.LAUNCH/` while an attempt runs, and `logs/` for good."""
+    """`state_dir` holds `attempts/UID.TASK.LAUNCH/` while an attempt runs, and `logs/` for good."""
 
     def __init__(self, state_dir: Path, grace_s: float) -> None:
         self._state_dir = state_dir
         self._grace_s = grace_s
 
     def folder(self, uid: str, index: int, launch: int) -> Path:
-        return self._state_dir / "attempts" / uid / f"{index}.{launch}"
+        return self._state_dir / "attempts" / f"{uid}.{index}.{launch}"
 
     def launch(self, folder: Path, uid: str, index: int, plan: Plan) -> int:
         """The supervisor's process id, which is also its group's. Raises OSError if the host has no room for it."""
@@ -122,7 +122,8 @@ class Runner:
         shutil.rmtree(folder, ignore_errors=True)
 
     def forget_job(self, uid: str) -> None:
-        shutil.rmtree(self._state_dir / "attempts" / uid, ignore_errors=True)
+        for folder in (self._state_dir / "attempts").glob(f"{uid}.*"):
+            self.forget(folder)
 
 
 def _command_line(pid: int) -> str:

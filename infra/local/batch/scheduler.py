@@ -140,11 +140,12 @@ class Scheduler:
     def _fill(self) -> None:
         """Starts tasks while there are slots: by priority, then by age, then by index."""
         with self.lock:
+            if not self._free_slots():
+                return
             for uid in sorted(self._waiting, key=lambda uid: -self._waiting[uid]):
-                while self._free_slots() and self._start_next(uid):
-                    pass
-                if not self._free_slots():
-                    return
+                while self._start_next(uid):
+                    if not self._free_slots():
+                        return
 
     def _free_slots(self) -> int:
         return self._slots - sum(map(len, self._running.values()))
