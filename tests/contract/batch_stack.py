@@ -82,6 +82,9 @@ class Stack:
     def log(self, job_id: str, task: int = 0) -> str:
         return FileLogs(self.state_dir).tail(self.get(job_id).uid, task, max_bytes=10**6)[0].decode()
 
+    def file_is_there(self, name: str) -> None:
+        eventually((self.bucket / name).exists)
+
     def file(self, name: str) -> str:
         """What a task has written into the bucket, as soon as there is something."""
         path = self.bucket / name

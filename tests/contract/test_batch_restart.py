@@ -119,6 +119,20 @@ def test_what_a_lone_killed_supervisor_left_does_not_run_beside_the_new_attempt(
         stack.until("a-1", State.SUCCEEDED)
 
 
+def test_a_task_gets_signals_whatever_its_server_blocks_or_ignores(tmp_path: Path) -> None:
+    with killed_server(tmp_path) as stack:
+        stack.shell(
+            "terminated", "trap 'echo asked > $OUT/asked; exit' TERM; touch $OUT/up; while :; do sleep 0.1; done"
+        )
+        stack.file_is_there("up")
+        stack.cancel("terminated")
+        assert stack.file("asked") == "asked\n"
+        stack.until("terminated", State.CANCELLED)
+        stack.shell("piped", "kill -PIPE $$; sleep 1")
+        stack.until("piped", State.FAILED)
+        assert stack.tasks("piped")[0].status.status_events[-1].task_execution.exit_code == 128 + signal.SIGPIPE
+
+
 def test_a_supervisor_killed_under_a_living_server_is_a_lost_vm(tmp_path: Path) -> None:
     with running(tmp_path) as stack:
         stack.shell("a-1", UNTIL_GO)

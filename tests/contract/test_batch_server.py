@@ -379,7 +379,7 @@ def test_cancel_of_a_queued_job_never_runs_it(stack: Stack) -> None:
 
 def test_cancel_is_refused_while_it_goes_on_and_accepted_after(stack: Stack) -> None:
     stack.shell("a-1", "trap '' TERM; touch $OUT/up; while :; do sleep 1; done")
-    eventually((stack.bucket / "up").exists)
+    stack.file_is_there("up")
     request = batch_v1.CancelJobRequest(name=f"{PARENT}/jobs/a-1", request_id="c2c4c6a6-0000-4000-8000-000000000002")
     operation = stack.client.cancel_job(request)
     assert not operation.operation.done and operation.metadata.target == request.name

@@ -186,7 +186,7 @@ def test_cancel_is_confirmed_by_describe_and_deletes_nothing(
 ) -> None:
     """C24"""
     engine.start(shell("touch $OUT/up; sleep 60"))
-    eventually((stack.bucket / "up").exists)
+    stack.file_is_there("up")
     engine.cancel(SPEC.name)
     until(engine, JobState.CANCELLED)
     assert "CancelJob" in recorder.calls and "DeleteJob" not in recorder.calls
@@ -196,7 +196,7 @@ def test_cancel_of_what_cannot_be_cancelled_is_no_error(stack: Stack, engine: Ba
     """C27"""
     engine.cancel(SPEC.name)
     engine.start(shell("trap '' TERM; touch $OUT/up; while :; do sleep 1; done"))
-    eventually((stack.bucket / "up").exists)
+    stack.file_is_there("up")
     stack.cancel("a-1")
     engine.cancel(SPEC.name)
     until(engine, JobState.CANCELLED)

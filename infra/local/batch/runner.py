@@ -60,6 +60,7 @@ class Runner:
                 (os.POSIX_SPAWN_DUP2, 1, 2),
             ],
             setsid=True,
+            setsigmask=(),  # a server may block what is to end its tasks
         )
 
     def _marshalled(self, plan: Plan, folder: Path) -> bytes:

@@ -23,6 +23,8 @@ import sys
 import time
 
 STOPPED = 50000
+# Signals that this program handles, and those that Python ignores: a command is to find them as a shell gives them.
+CHANGED = (signal.SIGTERM, signal.SIGALRM, signal.SIGINT, signal.SIGPIPE, signal.SIGXFSZ)
 NOT_FOUND, NOT_EXECUTABLE = 127, 126  # as a shell has them
 
 
@@ -95,7 +97,7 @@ def run_all(runnables: list) -> int:  # type: ignore[type-arg]
 def run_one(argv: list[str], environment: dict[str, str]) -> int:
     os.environ["PATH"] = environment["PATH"]  # where posix_spawnp looks
     try:
-        child = os.posix_spawnp(argv[0], argv, environment, setsigdef=(signal.SIGTERM, signal.SIGALRM))
+        child = os.posix_spawnp(argv[0], argv, environment, setsigdef=CHANGED)
     except (OSError, ValueError) as error:  # ValueError: a NUL in an argument
         say(f"{argv[0]}: {error}")
         return NOT_FOUND if isinstance(error, FileNotFoundError) else NOT_EXECUTABLE

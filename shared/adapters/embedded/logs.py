@@ -43,7 +43,7 @@ class FileLogs:
     def _open(self, job_uid: str, task: int) -> BinaryIO:
         try:
             return log_path(self._state_dir, job_uid, task).open("rb", buffering=0)
-        except FileNotFoundError as error:
+        except (FileNotFoundError, ValueError) as error:
             raise Unavailable(f"task {task} of job {job_uid} has not written a log") from error
         except OSError as error:
             raise Unavailable(f"the log of task {task} of job {job_uid} cannot be read: {error.strerror}") from error

@@ -43,4 +43,6 @@ def test_a_log_that_cannot_be_read_says_why(tmp_path: Path) -> None:
 @pytest.mark.parametrize("uid", ["", "..", "a/../b", "A", "a\n"])
 def test_a_uid_cannot_lead_out_of_the_folder(tmp_path: Path, uid: str) -> None:
     with pytest.raises(ValueError, match="not the uid"):
+        log_path(tmp_path, uid, 0)
+    with pytest.raises(Unavailable):
         FileLogs(tmp_path).tail(uid, 0, max_bytes=1)
