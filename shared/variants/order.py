@@ -7,7 +7,6 @@ import pyarrow as pa
 
 from shared.variants.report import Notes
 from shared.variants.vcf.convert import Converted
-from shared.variants.vcf.lines import Block
 from shared.variants.vcf.spans import Ints
 
 # Rows of the last batch in which a duplicate is looked for: the same allele can be spelled at positions some way apart.
@@ -32,20 +31,20 @@ class Order:
     def rows_by_contig(self) -> dict[str, int]:
         return dict(zip(self._index, self._rows, strict=True))
 
-    def add(self, converted: Converted, block: Block) -> pa.Array:
+    def add(self, converted: Converted) -> pa.Array:
         """The block's `contig_index` column, by row."""
         for name in converted.contigs:
             if name not in self._index:
                 self._index[name] = len(self._index)
                 self._rows.append(0)
         ranks = np.array([self._index[name] for name in converted.contigs], np.int64)[converted.contig_codes]
-        self._check(ranks, converted.positions, block)
+        self._check(ranks, converted.positions, converted.first_line)
         by_row = ranks[converted.row_records].astype(np.int32)
         for rank, n in enumerate(np.bincount(by_row, minlength=len(self._rows))):
             self._rows[rank] += int(n)
         return pa.array(by_row)
 
-    def _check(self, ranks: Ints, positions: Ints, block: Block) -> None:
+    def _check(self, ranks: Ints, positions: Ints, first_line: int) -> None:
         before_ranks = np.concatenate(([self._last[0]], ranks[:-1]))
         before = np.concatenate(([self._last[1]], positions[:-1]))
         split, back = ranks < before_ranks, (ranks == before_ranks) & (positions < before)
@@ -55,7 +54,7 @@ class Order:
         ):
             if found.any():
                 self.is_sorted = False
-                self._notes.add(code, message, block.line(int(np.argmax(found))), int(found.sum()))
+                self._notes.add(code, message, first_line + int(np.argmax(found)), int(found.sum()))
         self._last = (int(ranks[-1]), int(positions[-1]))
 
     def note_duplicates(self, batch: pa.RecordBatch) -> None:

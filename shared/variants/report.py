@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -60,7 +61,12 @@ class Notes:
             self._first_line[key] = line
         self._times[key] += times
 
-    def __iter__(self) -> Any:
+    def extend(self, others: Notes) -> None:
+        """Adds what was found later in the file."""
+        for note in others:
+            self.add(note.code, note.message, note.line, note.times)
+
+    def __iter__(self) -> Iterator[Note]:
         for (code, message), line in self._first_line.items():
             yield Note(code, message, line, self._times[(code, message)])
         if self._left_out:

@@ -12,15 +12,15 @@ import pyarrow as pa
 
 from shared.variants.contigs import assembly
 from shared.variants.order import Order
+from shared.variants.parallel import in_order
 from shared.variants.parquet import TableWriter, sorted_batches
 from shared.variants.report import Notes, SampleCounts, TableReport
 from shared.variants.schema import SCHEMA_VERSION, TableSchema, table_schema
-from shared.variants.vcf.bcf import is_bcf, read_bcf
+from shared.variants.vcf.bcf import read_any
 from shared.variants.vcf.convert import Converted, Converter
 from shared.variants.vcf.header import Header
 from shared.variants.vcf.header_checks import check_header
 from shared.variants.vcf.lines import VcfText
-from shared.variants.vcf.source import read_text
 
 
 def build_table(vcf: Path, out: Path, *, progress: Callable[[int], None] | None = None) -> TableReport:
@@ -31,7 +31,7 @@ def build_table(vcf: Path, out: Path, *, progress: Callable[[int], None] | None 
     be read or `out` not be written.
     """
     notes = Notes()
-    text = VcfText(read_bcf(vcf) if is_bcf(vcf) else read_text(vcf), notes)
+    text = VcfText(read_any(vcf), notes)
     check_header(text.header, notes)
     with TemporaryDirectory(prefix=f".{out.name}.", dir=out.parent) as scratch:
         ready = Path(scratch) / "table.parquet"
@@ -67,10 +67,10 @@ class _Build:
             return self._finish(writer)
 
     def _batches(self) -> Iterator[pa.RecordBatch]:
-        converter = Converter(self._text.header, self._schema, self._notes)
-        for block in self._text.blocks():
-            converted = converter.convert(block)
-            index = self._order.add(converted, block)
+        converter = Converter(self._text.header, self._schema)
+        for converted in in_order(converter.convert, self._text.blocks()):
+            self._notes.extend(converted.notes)
+            index = self._order.add(converted)
             self._totals.add(converted)
             yield self._batch(converted, index)
             if self._progress:

@@ -123,18 +123,32 @@ class _Entries:
         pointers: Bools = self._entries.first_bytes() == ord("@")
         return pointers
 
-    def picked(self, role: str, chosen: Ints) -> pa.Array:
-        """The field of the entry chosen for each row, null where it is empty or none was chosen (-1)."""
+    def picked(self, role: str, chosen: _Chosen) -> pa.Array:
+        """The field of the entry chosen for each row, null where it is empty or none was chosen."""
         place = self.layout.places.get(role)
-        return pa.nulls(len(chosen), pa.string()) if place is None else self.picked_at(place, chosen)
+        return pa.nulls(len(chosen.index), pa.string()) if place is None else self.picked_at(place, chosen)
 
-    def picked_at(self, place: int, chosen: Ints) -> pa.Array:
-        which, back = np.unique(chosen[chosen >= 0], return_inverse=True)
-        spans = self.field(place, which)
+    def picked_at(self, place: int, chosen: _Chosen) -> pa.Array:
+        spans = self.field(place, chosen.entries)
         values = spans.to_arrow(spans.sizes > 0)
-        index = np.full(len(chosen), -1, np.int64)
-        index[chosen >= 0] = back
-        return take(values, index)
+        return values if chosen.one_each else take(values, chosen.index)
+
+
+@dataclass(frozen=True)
+class _Chosen:
+    """Row r shows entry `entries[index[r]]`, none where the index is -1; `entries` ascend."""
+
+    entries: Ints
+    index: Ints
+    one_each: bool
+
+    @classmethod
+    def of(cls, by_row: Ints) -> _Chosen:
+        """From the entry of each row, -1 for none."""
+        entries, back = np.unique(by_row[by_row >= 0], return_inverse=True)
+        index = np.full(len(by_row), -1, np.int64)
+        index[by_row >= 0] = back
+        return cls(entries, index, len(entries) == len(by_row) and bool((entries == by_row).all()))
 
 
 @dataclass(frozen=True)
@@ -188,17 +202,17 @@ def _same_change(entries: _Entries, rows: Rows, row: Ints, entry: Ints) -> Bools
                      for change, alt in zip(said, ending.to_pylist(), strict=True)], np.bool_)
 
 
-def _choose(entries: _Entries, pairs: _Pairs, rows: int) -> Ints:
-    """The entry of each row by the stated rule, -1 for a row without any."""
+def _choose(entries: _Entries, pairs: _Pairs, rows: int) -> _Chosen:
+    """The entry of each row by the stated rule."""
     chosen = np.full(rows, -1, np.int64)
     if not len(pairs.row):
-        return chosen
+        return _Chosen.of(chosen)
     score = _scores(entries)[pairs.entry]
     row_starts = np.flatnonzero(np.concatenate(([True], pairs.row[1:] != pairs.row[:-1])))
     best = np.minimum.reduceat(score << _INDEX_BITS | np.arange(len(score)), row_starts)
     winners = best & ((1 << _INDEX_BITS) - 1)
     chosen[pairs.row[row_starts]] = pairs.entry[winners]
-    return chosen
+    return _Chosen.of(chosen)
 
 
 def _scores(entries: _Entries) -> Ints:
@@ -217,8 +231,8 @@ def _impacts(stated: pa.Array, consequence: pa.Array) -> pa.Array:
     return pc.coalesce(stated, derived)
 
 
-def _highest_frequency(entries: _Entries, chosen: Ints) -> pa.Array:
-    highest = pa.nulls(len(chosen), pa.float64())
+def _highest_frequency(entries: _Entries, chosen: _Chosen) -> pa.Array:
+    highest = pa.nulls(len(chosen.index), pa.float64())
     for place in entries.layout.frequencies:
         highest = pc.max_element_wise(highest, _frequencies(entries.picked_at(place, chosen)))
     return highest

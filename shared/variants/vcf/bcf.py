@@ -8,6 +8,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
 from tempfile import TemporaryFile
 
@@ -18,9 +19,11 @@ MAGIC = b"BCF"
 VERSION = b"\x02\x02"
 
 
-def is_bcf(path: Path) -> bool:
-    """Whether the unpacked content begins as BCF does, of whatever version."""
-    return next(read_text(path), b"").startswith(MAGIC)
+def read_any(path: Path) -> Iterator[bytes]:
+    """The VCF text of a file of either kind, told apart by how the unpacked content begins. Raises VcfRefused."""
+    pieces = read_text(path)
+    first = next(pieces, b"")
+    return read_bcf(path) if first.startswith(MAGIC) else chain([first], pieces)
 
 
 def read_bcf(path: Path) -> Iterator[bytes]:

@@ -25,12 +25,14 @@ _TRANSITIONS = ("AG", "GA", "CT", "TC")
 
 @dataclass(frozen=True)
 class Converted:
-    """`batch` has every column of the schema but `contig_index`, which only the whole file tells; `contigs` and
-    `positions` are by record."""
+    """`columns` are all but `contig_index`, which only the whole file tells, and those that hold nothing but nulls;
+    `contig_codes` (into `contigs`) and `positions` are by record, `row_records` is each row's record in the block."""
 
     columns: dict[str, pa.Array]
+    notes: Notes
     rows: int
     records: int
+    first_line: int
     alleles: int
     contig_codes: Ints
     contigs: tuple[str, ...]
@@ -45,29 +47,31 @@ class Converted:
 
 
 class Converter:
-    """Converts the blocks of one file."""
+    """Converts the blocks of one file; they share nothing, so that several can be converted at a time."""
 
-    def __init__(self, header: Header, schema: TableSchema, notes: Notes) -> None:
-        self._header, self._notes = header, notes
-        self._info = InfoReader(schema, notes)
-        self._samples = SampleReader(header, schema, notes)
+    def __init__(self, header: Header, schema: TableSchema) -> None:
+        self._header, self._schema = header, schema
         self._layout = annotation_layout(header)
 
     def convert(self, block: Block) -> Converted:
-        sites = read_sites(block, self._header, self._notes)
-        rows = read_alleles(block, self._notes)
-        keys = read_keys(block, sites, rows, self._notes)
+        """Raises VcfRefused for the first defect of the block that cannot be tolerated."""
+        notes = Notes()
+        sites = read_sites(block, self._header, notes)
+        rows = read_alleles(block, notes)
+        keys = read_keys(block, sites, rows, notes)
         columns = _site_columns(block, sites, rows, keys)
-        info, held = self._info.read(block, rows)
+        info, held = InfoReader(self._schema, notes).read(block, rows)
         columns.update(info)
         if self._layout and self._layout.key in held:
             columns.update(annotate(self._layout, held[self._layout.key], columns["ref"], rows))
-        samples, zygosities = self._samples.read(block, sites.ref, rows)
+        samples, zygosities = SampleReader(self._header, self._schema, notes).read(block, sites.ref, rows)
         columns.update(samples)
         transitions, transversions = _substitutions(keys)
         return Converted(
-            columns, len(rows), len(block), int(rows.n_alts.sum()), sites.contig_codes, sites.contigs, sites.pos,
-            rows.record, rows.skipped, _types(keys), _filters(sites, rows), transitions, transversions, zygosities,
+            columns=columns, notes=notes, rows=len(rows), records=len(block), first_line=block.first_line,
+            alleles=int(rows.n_alts.sum()), contig_codes=sites.contig_codes, contigs=sites.contigs,
+            positions=sites.pos, row_records=rows.record, skipped=rows.skipped, types=_types(keys),
+            filters=_filters(sites, rows), transitions=transitions, transversions=transversions, zygosities=zygosities,
         )
 
 

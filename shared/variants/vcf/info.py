@@ -31,11 +31,10 @@ from shared.variants.vcf.spans import Ints, Spans
 # VCF 4.3, section 1.6.1: the grammar of an INFO key.
 _KEY = re.compile(r"^(?:[A-Za-z_][0-9A-Za-z_.]*|1000G)$")
 _CIGAR = r"^(?:[0-9]+[MIDNSHPX=])+$"
-_LONGEST_KEY = 64  # bytes in which = is looked for first
 
 
 class InfoReader:
-    """Reads INFO columns of blocks of one file."""
+    """Reads the INFO column of one block."""
 
     def __init__(self, schema: TableSchema, notes: Notes) -> None:
         self._schema = schema
@@ -192,23 +191,10 @@ class InfoReader:
 
 
 def _first_equals(entries: Spans) -> Ints:
-    """The offset of the first `=` of each entry, -1 without one. Looked for near the start: values can be long."""
-    found = np.full(len(entries), -1, np.int64)
-    waiting = np.arange(len(entries))
-    u8, size = entries.text.u8, len(entries.text.u8)
-    for step in range(_LONGEST_KEY):
-        at = entries.starts[waiting] + step
-        inside = at < entries.ends[waiting]
-        waiting, at = waiting[inside], at[inside]
-        if not len(waiting):
-            return found
-        hit = u8[np.minimum(at, size - 1)] == ord("=")
-        found[waiting[hit]] = at[hit]
-        waiting = waiting[~hit]
+    """The offset of the first `=` of each entry, -1 without one."""
     positions = entries.text.positions("=")
-    if len(waiting) and len(positions):
-        after = np.searchsorted(positions, entries.starts[waiting])
-        at = positions[np.minimum(after, len(positions) - 1)]
-        inside = (at >= entries.starts[waiting]) & (at < entries.ends[waiting])
-        found[waiting[inside]] = at[inside]
+    if not len(positions):
+        return np.full(len(entries), -1, np.int64)
+    at = positions[np.minimum(np.searchsorted(positions, entries.starts), len(positions) - 1)]
+    found: Ints = np.where((at >= entries.starts) & (at < entries.ends), at, -1)
     return found

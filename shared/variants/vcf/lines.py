@@ -102,10 +102,20 @@ class VcfText:
         if cut:
             self._notes.add("no_final_newline", "the last line has no line end", first_line)
         block = Block(text, bounds, self._records + 1, first_line)
+        if cut:
+            self._check_cut(block)
         marked = text.u8[bounds[:, 0] + 1] == ord("#")
         block.refuse_first(marked, block.column(0), "a header line among the records: {}")
         self._records += len(block)
         yield block
+
+    def _check_cut(self, block: Block) -> None:
+        """Values may be left out at the end of a cell, but not where the file may have been cut in it."""
+        if self.header.samples:
+            keys, values = (block.column(j).to_text(0).count(":") for j in (8, self.header.columns - 1))
+            if values < keys:
+                what = f"truncated: the last cell has {values + 1} of {keys + 1} values and no line end"
+                raise block.refuse(0, what)
 
     def _repaired(self, raw: bytes, first_line: int) -> bytes:
         if b"\r" in raw:

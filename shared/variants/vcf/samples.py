@@ -43,11 +43,10 @@ class Genotypes:
 
 
 class SampleReader:
-    """Reads the sample columns of blocks of one file. `zygosities` counts rows by sample and zygosity."""
+    """Reads the sample columns of one block."""
 
     def __init__(self, header: Header, schema: TableSchema, notes: Notes) -> None:
         self._header, self._schema, self._notes = header, schema, notes
-        self._formats_seen: set[str] = set()
         self._samples = len(header.samples)
 
     def read(self, block: Block, ref: pa.Array, rows: Rows) -> tuple[dict[str, pa.Array], list[Counter[str]]]:
@@ -82,7 +81,7 @@ class SampleReader:
     def _by_key(self, block: Block) -> dict[str, Held]:
         encoded = block.column(FORMAT).to_arrow().dictionary_encode()
         record_codes = encoded.indices.to_numpy().astype(np.int64)
-        names = [self._format_keys(block, text, int(np.argmax(record_codes == code)))
+        names = [self._format_keys(block, text, np.flatnonzero(record_codes == code))
                  for code, text in enumerate(encoded.dictionary.to_pylist())]
         codes = np.repeat(record_codes, self._samples)
         counts, values = block.cells().split(":")
@@ -117,12 +116,10 @@ class SampleReader:
             if len(empty):
                 self._note(block, f"FORMAT {shown(key)}: an empty value", texts.at[empty])
 
-    def _format_keys(self, block: Block, text: str, record: int) -> list[str]:
+    def _format_keys(self, block: Block, text: str, records: Ints) -> list[str]:
         keys = [] if text == "." else text.split(":")
-        if text not in self._formats_seen:
-            self._formats_seen.add(text)
-            for defect in self._format_defects(keys):
-                self._notes.add("format", defect, block.line(record))
+        for defect in self._format_defects(keys):
+            self._notes.add("format", defect, block.line(int(records[0])), len(records))
         # Only the first of a key that stands twice can have the column.
         return [key if keys.index(key) == j else f"{key}#{j}" for j, key in enumerate(keys)] or ["."]
 

@@ -106,7 +106,7 @@ def test_bcftools_csq_has_impacts_by_its_terms_and_alleles_by_its_change(tmp_pat
     built = Built(
         tmp_path,
         vcf(
-            "1 1 . A C,G . . BCSQ=missense|G|T1|protein_coding|+|1A>1B|1A>C,*stop_gained|G|T1|protein_coding|+|1A>1*|1A>G",
+            "1 1 . A C,G . . BCSQ=missense|G|T1|coding|+|1A>1B|1A>C,*stop_gained|G|T1|coding|+|1A>1*|1A>G",
             "1 5 . A C . . BCSQ=intron|G2|T2|lincRNA",
             "1 6 . A C . . BCSQ=@5",
             meta=(BCSQ,),

@@ -110,6 +110,7 @@ def test_an_empty_block_in_the_middle_is_legal(tmp_path: Path) -> None:
         (vcf(samples=("a", "b", "a")).encode(), "a sample name occurs twice: a", None, 2),
         (vcf("1 1 . A C . . .", samples=("a",)).encode(), "genotype columns are missing", 1, 3),
         (SMALL.encode()[:-12], "the last record is cut short", 40, 45),
+        (SMALL.encode()[:-4], "the last cell has 1 of 2 values", 40, 45),
     ],
 )
 def test_c37_what_is_refused_and_where(
