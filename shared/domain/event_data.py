@@ -1,0 +1,101 @@
+"""The `data` of each event, as it is published: the contract with everybody who listens or asks."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from shared.domain.analysis import FailureKind, IngestStatus, Status
+from shared.domain.clock import Time
+from shared.domain.events import COMMAND_TYPES, EventType
+from shared.domain.reasons import Reason
+from shared.domain.request import SubmitRequest
+
+
+class _Data(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class StartAnalysis(_Data):
+    """The analysis was accepted by REST or a page; its job is to be handed to Batch."""
+
+    analysis_id: str
+
+
+class CancelAnalysis(_Data):
+    """Somebody asked for a cancel, which stands in the document already."""
+
+    analysis_id: str
+    by: str = Field(description="Who asked.")
+
+
+class IngestAnalysis(_Data):
+    """The variants of a succeeded analysis are to be ingested."""
+
+    analysis_id: str
+    force: bool = Field(description="Also when the ingest is ready or has failed.")
+
+
+class StatusChanged(_Data):
+    """The analysis has entered `status`, as its document says."""
+
+    analysis_id: str
+    display_id: str
+    slug: str
+    status: Status
+    from_: Status | None = Field(alias="from", description="The status before; null for a new analysis.")
+    at: Time = Field(description="When, by Batch's own clock where Batch decided.")
+    pipeline: str = Field(description="slug@version.")
+    order_id: str | None
+    failure: FailureKind | None = Field(description="With `failed`: the kind.")
+    ingest: IngestStatus = Field(description="With `succeeded`: pending when there are variants to come.")
+
+
+class Ingested(_Data):
+    """The variant tables are in the bucket and can be read."""
+
+    analysis_id: str
+    slug: str
+    order_id: str | None
+    rows: int
+    tables: tuple[str, ...] = Field(description="Paths relative to the project bucket.")
+    cache: str | None = Field(description="Path of the order's cache.")
+
+
+class IngestFailed(_Data):
+    """The ingest failed; what was visible before stays visible, and the analysis stays succeeded."""
+
+    analysis_id: str
+    slug: str
+    order_id: str | None
+    reason: str
+
+
+class RequestRejected(_Data):
+    """A submit event that can never succeed. `ops/rejections` keeps it whole."""
+
+    request_id: str | None
+    reasons: tuple[Reason, ...]
+
+
+DATA: dict[EventType, type[BaseModel]] = {
+    EventType.SUBMIT: SubmitRequest,
+    EventType.START: StartAnalysis,
+    EventType.CANCEL: CancelAnalysis,
+    EventType.INGEST: IngestAnalysis,
+    EventType.QUEUED: StatusChanged,
+    EventType.RUNNING: StatusChanged,
+    EventType.SUCCEEDED: StatusChanged,
+    EventType.FAILED: StatusChanged,
+    EventType.CANCELLED: StatusChanged,
+    EventType.INGESTED: Ingested,
+    EventType.INGEST_FAILED: IngestFailed,
+    EventType.REJECTED: RequestRejected,
+}
+
+Audience = Literal["public", "internal"]
+AUDIENCE: dict[EventType, Audience] = {
+    kind: "internal" if kind in COMMAND_TYPES - {EventType.SUBMIT} else "public" for kind in EventType
+}
+"""`internal` ones are between our own services: ask for a cancel or an ingest by REST, where it is noted first."""

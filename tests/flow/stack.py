@@ -1,0 +1,100 @@
+"""A whole stack in this process, for tests of the ways in: REST, CLI, and what comes of what they ask for."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import httpx
+
+from infra.local.stack import running
+from infra.pipelines.catalogue import read_catalogue
+from shared import runtime
+from shared.domain import paths
+from shared.domain.project import Project
+from shared.ports import Ports
+from shared.runtime import Settings
+from shared.steps.register import register_pipeline, register_project
+
+T = TypeVar("T")
+DEADLINE_S = 20.0
+"""How long a condition may take that nothing hinders; a loaded machine with two cores is allowed for."""
+
+
+@dataclass(frozen=True)
+class Stack:
+    """`api` is its address, `client` speaks to `{api}/api/v1` as project `demo`; `state_dir` is its folder."""
+
+    api: str
+    client: httpx.Client
+    ports: Ports
+    state_dir: Path
+    project: str = "demo"
+
+    @property
+    def batch_dir(self) -> Path:
+        """Where `infra.local.batch.write_faults` puts its rules."""
+        return self.state_dir / "batch"
+
+    def add_project(self, name: str) -> str:
+        """Another tenant, with the shipped pipelines."""
+        _register(self.ports, name)
+        return name
+
+    def until(self, probe: Callable[[], T | None], within_s: float = DEADLINE_S) -> T:
+        """The first answer of `probe` that is neither None nor False. AssertionError when none came in time."""
+        end = time.monotonic() + within_s
+        while time.monotonic() < end:
+            found = probe()
+            if found is not None and found is not False:
+                return found
+            time.sleep(0.02)
+        raise AssertionError(f"not so within {within_s:.0f} s; the last answer was {probe()!r}")
+
+    def document(self, analysis: str, project: str = "demo") -> Mapping[str, Any]:
+        stored = self.ports.documents.get(paths.analysis_doc(project, analysis))
+        assert stored is not None, analysis
+        return stored.data
+
+    def until_status(self, analysis: str, *statuses: str, within_s: float = DEADLINE_S) -> Mapping[str, Any]:
+        """The document once it has one of `statuses`, its events all published."""
+
+        def probe() -> Mapping[str, Any] | None:
+            found = self.document(analysis)
+            return found if found["status"] in statuses and not found["unsent"] else None
+
+        return self.until(probe, within_s)
+
+    def submit(self, display_id: str, **fields: Any) -> dict[str, Any]:
+        """POSTs an analysis: one that runs for `runtime_seconds` (0) and ends with `exit_code` (0), unless told else."""
+        inputs = {"exit_code": fields.pop("exit_code", 0), "runtime_seconds": fields.pop("runtime_seconds", 0)}
+        body = {"display_id": display_id, "pipeline": "fail-on-request", "inputs": inputs, **fields}
+        answer = self.client.post("/analyses", json=body)
+        assert answer.status_code in (200, 201), answer.text
+        found: dict[str, Any] = answer.json()
+        return found
+
+
+@contextmanager
+def stack_over(state_dir: Path) -> Iterator[Stack]:
+    """Heals within a second or two, where the deployed one takes a minute."""
+    settings = Settings(state_dir=state_dir, port=0, reconcile_every_s=1, silent_after_s=1, unsent_after_s=1)
+    with running(settings) as up:
+        ports = runtime.ports()
+        _register(ports, "demo")
+        headers = {"X-Project-ID": "demo", "X-Requested-By": "ada@lab.example"}
+        with httpx.Client(base_url=f"{up.api}/api/v1", headers=headers, timeout=30) as client:
+            yield Stack(up.api, client, ports, state_dir)
+
+
+def _register(ports: Ports, name: str) -> None:
+    register_project(ports, Project(
+        id=name, title=name, bucket=f"iflow-{name}", google_project="local", region="us-central1",
+        created_at=ports.clock(),
+    ))
+    for pipeline in read_catalogue().values():
+        register_pipeline(ports, name, pipeline, by="tests")
