@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import binascii
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -14,6 +13,7 @@ from pydantic import ValidationError
 
 from shared.domain.errors import Permanent
 from shared.domain.events import Event
+from shared.domain.json_text import read_json
 from shared.domain.request import MAX_REQUEST_BYTES, reasons_of
 
 
@@ -62,8 +62,8 @@ def event_of(delivery: Delivery) -> Event:
             "file in the bucket and name its path"
         )
     try:
-        body = json.loads(delivery.data)
-    except (UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
+        body = read_json(delivery.data)
+    except ValueError as error:
         raise NotAnEvent(f"the message is not JSON: {error}") from None
     if not isinstance(body, dict):
         raise NotAnEvent(f"the message is a JSON {type(body).__name__}; an object is wanted")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from typing import Annotated, Any, TypeVar
 
@@ -13,6 +12,7 @@ from services.miner.problems import Refusal, not_found
 from shared import runtime
 from shared.domain import paths
 from shared.domain.analysis import Analysis
+from shared.domain.json_text import read_json
 from shared.domain.project import Project
 from shared.domain.request import CONTROL, MAX_REQUEST_BYTES, RequestRefused, reasons_of
 from shared.ports import Ports, Stored
@@ -116,9 +116,9 @@ async def the_body(request: Request) -> dict[str, Any]:
     """The JSON object that was sent. The models of the domain check what is in it, with every reason at once."""
     body = await read_body(request, MAX_REQUEST_BYTES)
     try:
-        found = json.loads(body, parse_constant=_no_such_number)
-    except (ValueError, RecursionError) as error:
-        raise Refusal(400, "not-json", f"The body is not JSON: {error or 'nested too deeply'}.") from None
+        found = read_json(body)
+    except ValueError as error:
+        raise Refusal(400, "not-json", f"The body is not JSON: {error}.") from None
     if not isinstance(found, dict):
         raise Refusal(400, "not-json", f"The body is a JSON {type(found).__name__}; an object is wanted.")
     return found
@@ -133,10 +133,6 @@ def parse(model: type[Model], body: dict[str, Any]) -> Model:
         return model.model_validate(body)
     except ValidationError as error:
         raise RequestRefused(reasons_of(error)) from None
-
-
-def _no_such_number(name: str) -> float:
-    raise ValueError(f"{name} is not a JSON number")
 
 
 def the_key(

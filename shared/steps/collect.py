@@ -14,6 +14,7 @@ from typing import Any
 from shared.domain.analysis import HEAD_OF_OUTPUTS, Analysis, shorten
 from shared.domain.errors import NotFound, Unavailable
 from shared.domain.job import JobSeen, JobState
+from shared.domain.json_text import read_json
 from shared.domain.outputs import Collected, classify
 from shared.domain.pipeline import Pipeline
 from shared.ports import Ports
@@ -73,13 +74,9 @@ def _metrics(ports: Ports, analysis: Analysis) -> tuple[Mapping[str, Any] | None
     if len(data) > LARGEST_METRICS_BYTES:
         return None, f"{path} is larger than {LARGEST_METRICS_BYTES:,} bytes; read it among the outputs"
     try:
-        found = json.loads(data, parse_constant=_no_such_number)
-    except (ValueError, RecursionError) as error:
-        return None, f"{path} could not be read: {error or 'nested too deeply'}"
+        found = read_json(data)
+    except ValueError as error:
+        return None, f"{path} could not be read: {error}"
     if not isinstance(found, dict):
         return None, f"{path} could not be read: it is a JSON {type(found).__name__}, an object is wanted"
     return found, None
-
-
-def _no_such_number(name: str) -> float:
-    raise ValueError(f"{name} is not a JSON number")
