@@ -266,6 +266,7 @@ class Scheduler:
     def _end_attempt(self, uid: str, index: int) -> None:
         attempt = self._running.get(uid, {}).get(index)
         if attempt is None:  # it was lost with an earlier life of the server, or waits for room on the host
+            self._runner.kill_leftovers(uid, index)
             self._task_ended(uid, index, Ended(OTHER, self._clock()))
             return
         self._runner.end(attempt.pid)

@@ -62,14 +62,16 @@ def write(path: str, value: int) -> None:
 
 
 def run(plan: dict) -> int:  # type: ignore[type-arg]
-    raise_on(signal.SIGTERM, STOPPED)
-    raise_on(signal.SIGALRM, plan["end_code"])
+    say(plan["header"])
+    os.chdir(plan["cwd"])
     try:
+        raise_on(signal.SIGTERM, STOPPED)
+        raise_on(signal.SIGALRM, plan["end_code"])
         if plan["end_after"] is not None:
             signal.setitimer(signal.ITIMER_REAL, max(plan["end_after"], 0.000001))
-        say(plan["header"])
-        os.chdir(plan["cwd"])
-        return run_all(plan["runnables"])
+        code = run_all(plan["runnables"])
+        hush()
+        return code
     except End as end:
         end_group(plan["grace"])
         return end.code
@@ -77,9 +79,17 @@ def run(plan: dict) -> int:  # type: ignore[type-arg]
 
 def raise_on(number: int, code: int) -> None:
     def handler(_number: int, _frame: object) -> None:
+        hush()
         raise End(code)
 
     signal.signal(number, handler)
+
+
+def hush() -> None:
+    """The attempt has ended, one way: nothing may end it once more before that is on record."""
+    signal.setitimer(signal.ITIMER_REAL, 0)
+    for number in (signal.SIGTERM, signal.SIGALRM):
+        signal.signal(number, lambda _number, _frame: None)
 
 
 def run_all(runnables: list) -> int:  # type: ignore[type-arg]
@@ -107,14 +117,21 @@ def run_one(argv: list[str], environment: dict[str, str]) -> int:
 
 def end_group(grace: float) -> None:
     """SIGTERM to every process of the group but this one, which waits for its children, at most for the grace."""
-    signal.signal(signal.SIGTERM, lambda _number, _frame: None)
-    raise_on(signal.SIGALRM, STOPPED)
     try:
+        raise_on(signal.SIGALRM, STOPPED)
         signal.setitimer(signal.ITIMER_REAL, grace)
         os.killpg(0, signal.SIGTERM)
+        wait_for_children()
+        hush()
+    except End:
+        pass
+
+
+def wait_for_children() -> None:
+    try:
         while True:
             os.wait()
-    except (ChildProcessError, End):
+    except ChildProcessError:
         pass
 
 
