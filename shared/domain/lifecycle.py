@@ -207,6 +207,8 @@ def job_created(analysis: Analysis, job: JobSeen, now: datetime) -> Answer:
     """CreateJob has answered (or the job was there already): its uid is noted, once."""
     if analysis.job.uid == job.uid or analysis.status.final:
         return Unchanged("the job is noted already")
+    if job.state is JobState.NOT_FOUND:
+        return Unchanged("the job exists, but Batch does not show it yet")
     noted = analysis.job.model_copy(update={
         "uid": job.uid, "created_at": job.created_at or now, "state": analysis.job.state or JobState.QUEUED,
     })

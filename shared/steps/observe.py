@@ -7,6 +7,7 @@ from shared.domain.outputs import NOTHING_COLLECTED
 from shared.ports import Ports
 from shared.steps.announce import announce
 from shared.steps.collect import collect
+from shared.steps.logs_url import with_logs_url
 from shared.steps.store import Loaded, as_stored, decide
 
 
@@ -18,7 +19,8 @@ def observe(ports: Ports, loaded: Loaded) -> Loaded:
         collected = collect(ports, analysis, job) if wants_outputs(analysis, job.state) else NOTHING_COLLECTED
         seen = Observation(job, ports.clock(), collected)
         loaded, _ = decide(
-            ports.documents, analysis.doc_path, lambda current: advance(current, seen, ports.rules), known=loaded
+            ports.documents, analysis.doc_path,
+            lambda current: with_logs_url(ports, advance(current, seen, ports.rules)), known=loaded,
         )
     if loaded.analysis.unsent:
         announce(ports.documents, ports.bus, as_stored(loaded))

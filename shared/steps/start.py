@@ -10,6 +10,7 @@ from shared.domain.errors import EngineRefused
 from shared.domain.lifecycle import Advanced, Answer, job_created, job_refused
 from shared.ports import Ports
 from shared.steps.announce import announce, publish_unsent
+from shared.steps.logs_url import with_logs_url
 from shared.steps.store import Loaded, as_stored, decide
 
 
@@ -35,11 +36,8 @@ def start(ports: Ports, loaded: Loaded) -> Loaded:
         return loaded
 
     def noted(current: Analysis) -> Answer:
-        answer = job_created(current, job, ports.clock())
-        if not isinstance(answer, Advanced):
-            return answer
-        with_url = answer.analysis.changed(logs_url=ports.logs_url(job.uid))
-        return Advanced(with_url.without_unsent(published))
+        answer = with_logs_url(ports, job_created(current, job, ports.clock()))
+        return Advanced(answer.analysis.without_unsent(published)) if isinstance(answer, Advanced) else answer
 
     loaded, _ = decide(ports.documents, analysis.doc_path, noted, known=loaded)
     if loaded.analysis.cancel_requested and not loaded.analysis.status.final:
