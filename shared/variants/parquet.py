@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -17,9 +16,6 @@ from shared.variants.schema import ANNOTATION_KEYS
 # A row group is what a reader skips or takes by position, and what is held in memory while it is written.
 ROW_GROUP_ROWS = 50_000
 ROW_GROUP_BYTES = 96 << 20
-
-_SORT_MEMORY = "512MB"  # beyond it DuckDB spills to the scratch folder
-_SORT_BATCH_ROWS = 20_000
 
 
 class TableWriter:
@@ -93,18 +89,3 @@ def _leaves(path: str, type_: pa.DataType) -> list[str]:
     if pa.types.is_struct(type_):
         return [leaf for field in type_ for leaf in _leaves(f"{path}.{field.name}", field.type)]
     return [path]
-
-
-def sorted_batches(draft: Path, schema: pa.Schema, scratch: Path) -> Iterator[pa.RecordBatch]:
-    """The draft's rows in the table's order, in bounded memory."""
-    with duckdb.connect(":memory:") as connection:
-        connection.execute("SET temp_directory = ?", [str(scratch / "sort")])
-        connection.execute("SET memory_limit = ?", [_SORT_MEMORY])
-        found = connection.sql(
-            "SELECT * FROM read_parquet($draft) ORDER BY contig_index, pos, record, allele",
-            params={"draft": str(draft)},
-        )
-        for batch in found.to_arrow_reader(_SORT_BATCH_ROWS):
-            yield pa.RecordBatch.from_arrays(
-                [array.cast(field.type) for array, field in zip(batch.columns, schema, strict=True)], schema=schema
-            )

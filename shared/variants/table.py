@@ -13,9 +13,10 @@ import pyarrow as pa
 from shared.variants.contigs import assembly
 from shared.variants.order import Order
 from shared.variants.parallel import in_order
-from shared.variants.parquet import TableWriter, sorted_batches
+from shared.variants.parquet import TableWriter
 from shared.variants.report import Notes, SampleCounts, TableReport
 from shared.variants.schema import SCHEMA_VERSION, TableSchema, table_schema
+from shared.variants.sort import sorted_batches
 from shared.variants.vcf.bcf import read_any
 from shared.variants.vcf.convert import Converted, Converter
 from shared.variants.vcf.header import Header

@@ -55,6 +55,7 @@ class DepthReader:
         ]
         if "AD" in held:
             self._keep_misfits(held["AD"], self._lists["AD"], n_alts, others)
+        self._totals = {key: _totals(self._lists[key]) for key in ("AD", "AO") if key in self._lists}
         self._strelka = "AU" in held or "TIR" in held
         self._ref_bases, self._alt_bases = _bases(ref, self._strelka), _bases(alt, self._strelka)
 
@@ -97,16 +98,6 @@ class DepthReader:
         right = (count > 0) if isinstance(size, int) and size == 0 else count == size
         return _non_negative(take(parsed.values, np.where(right, first + index, -1)))
 
-    def _total(self, key: str, wanted: Wanted) -> Ints:
-        """Sum of a list; -1 where a value of it is missing."""
-        parsed = self._lists[key]
-        values = _non_negative(parsed.values)
-        sums = np.concatenate(([0], np.cumsum(np.maximum(values, 0))))
-        gaps = np.concatenate(([0], np.cumsum(values < 0)))
-        first = parsed.first[wanted.owner]
-        last = first + parsed.count[wanted.owner]
-        return np.where(gaps[last] == gaps[first], sums[last] - sums[first], -1)
-
     def _by_allele(self, wanted: Wanted) -> Reads:
         nothing = np.full(len(wanted.owner), -1, np.int64)
         if "AD" not in self._lists:
@@ -114,7 +105,7 @@ class DepthReader:
         size = wanted.n_alts + 1
         ref, alt = self._value("AD", wanted, 0, size), self._value("AD", wanted, wanted.allele, size)
         right = self._lists["AD"].count[wanted.owner] == size
-        reads = Reads(ref, alt, np.where(right, self._total("AD", wanted), -1))
+        reads = Reads(ref, alt, np.where(right, self._totals["AD"][wanted.owner], -1))
         if "RD" not in self._lists:
             return reads
         varscan_ref, varscan_alt = self._value("RD", wanted, 0, 1), self._value("AD", wanted, 0, 1)
@@ -124,7 +115,7 @@ class DepthReader:
         ref, alt = self._value("RO", wanted, 0, 1), self._value("AO", wanted, wanted.allele - 1, wanted.n_alts)
         if "RO" not in self._lists:
             return Reads(ref, alt, self._value("DP", wanted, 0, 1))
-        all_alts = self._total("AO", wanted)
+        all_alts = self._totals["AO"][wanted.owner]
         return Reads(ref, alt, np.where((ref >= 0) & (all_alts >= 0), ref + all_alts, -1))
 
     def _strelka_reads(self, wanted: Wanted) -> Reads:
@@ -137,6 +128,15 @@ class DepthReader:
         for base in _BASES:
             reads = np.where(bases == ord(base), self._value(f"{base}U", wanted, 0, 0), reads)
         return reads
+
+
+def _totals(parsed: Parsed) -> Ints:
+    """The sum of each cell's values; -1 where one of them is missing."""
+    values = _non_negative(parsed.values)
+    sums = np.concatenate(([0], np.cumsum(np.maximum(values, 0))))
+    gaps = np.concatenate(([0], np.cumsum(values < 0)))
+    last = parsed.first + parsed.count
+    return np.where(gaps[last] == gaps[parsed.first], sums[last] - sums[parsed.first], -1)
 
 
 def _bases(alleles: pa.Array, needed: bool) -> Ints:
