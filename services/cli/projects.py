@@ -17,7 +17,7 @@ def register(
     session: Session,
     name: Annotated[str, typer.Argument(help="Its id: lower-case letters, digits and hyphens.", metavar="ID")],
     title: Annotated[str | None, typer.Option(help="For people.")] = None,
-    bucket: Annotated[str | None, typer.Option(help="Its bucket; else iflow-ID.")] = None,
+    bucket: Annotated[str | None, typer.Option(help="Its bucket, and its alone; else named ID.")] = None,
     google_project: Annotated[str | None, typer.Option(help="Google project in which the jobs run.")] = None,
     region: Annotated[str | None, typer.Option(help="Batch location, such as us-central1.")] = None,
     service_account: Annotated[str | None, typer.Option(help="E-mail that the jobs run as.")] = None,

@@ -23,7 +23,8 @@ class Health(BaseModel):
 def create_app() -> FastAPI:
     """The adapters are built at the first request and not here: the stack makes the app before it is up."""
     app = FastAPI(
-        title="iflow", version="1.0.0", description=DESCRIPTION, separate_input_output_schemas=False
+        title="iflow", version="1.0.0", description=DESCRIPTION, separate_input_output_schemas=False,
+        redirect_slashes=False,
     )
     problems.install(app)
     api = APIRouter(prefix="/api/v1")

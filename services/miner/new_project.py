@@ -18,7 +18,7 @@ class NewProject(BaseModel):
     title: str | None = Field(default=None, min_length=1, max_length=120, description="For people; else the id.")
     bucket: str | None = Field(
         default=None, pattern=r"^[a-z0-9][a-z0-9_-]{1,61}[a-z0-9]$",
-        description="The bucket that its paths are relative to; else `iflow-{id}`.",
+        description="The bucket that its paths are relative to, and its alone; else named by the id.",
     )
     google_project: str = Field(
         default=LOCAL_PROJECT, pattern=r"^[a-z][a-z0-9-]{3,61}[a-z0-9]$",
@@ -29,7 +29,7 @@ class NewProject(BaseModel):
 
     def project(self, ports: Ports) -> Project:
         return Project(
-            id=self.id, title=self.title or self.id, bucket=self.bucket or f"iflow-{self.id}"[:63].rstrip("-"),
+            id=self.id, title=self.title or self.id, bucket=self.bucket or self.id,
             google_project=self.google_project, region=self.region, service_account=self.service_account,
             created_at=ports.clock(),
         )

@@ -46,11 +46,11 @@ class Stack:
         return name
 
     def until(self, probe: Callable[[], T | None], within_s: float = DEADLINE_S) -> T:
-        """The first answer of `probe` that is neither None nor False. AssertionError when none came in time."""
+        """The first answer of `probe` that says something (is true). AssertionError when none came in time."""
         end = time.monotonic() + within_s
         while time.monotonic() < end:
             found = probe()
-            if found is not None and found is not False:
+            if found:
                 return found
             time.sleep(0.02)
         raise AssertionError(f"not so within {within_s:.0f} s; the last answer was {probe()!r}")
@@ -70,7 +70,7 @@ class Stack:
         return self.until(probe, within_s)
 
     def submit(self, display_id: str, **fields: Any) -> dict[str, Any]:
-        """POSTs an analysis: one that runs for `runtime_seconds` (0) and ends with `exit_code` (0), unless told else."""
+        """POSTs an analysis that runs for `runtime_seconds` (0) and ends with `exit_code` (0), unless told else."""
         inputs = {"exit_code": fields.pop("exit_code", 0), "runtime_seconds": fields.pop("runtime_seconds", 0)}
         body = {"display_id": display_id, "pipeline": "fail-on-request", "inputs": inputs, **fields}
         answer = self.client.post("/analyses", json=body)
@@ -93,7 +93,7 @@ def stack_over(state_dir: Path) -> Iterator[Stack]:
 
 def _register(ports: Ports, name: str) -> None:
     register_project(ports, Project(
-        id=name, title=name, bucket=f"iflow-{name}", google_project="local", region="us-central1",
+        id=name, title=name, bucket=name, google_project="local", region="us-central1",
         created_at=ports.clock(),
     ))
     for pipeline in read_catalogue().values():

@@ -10,7 +10,8 @@ from pydantic import BaseModel
 from services.miner.context import TheBody, ThePorts, parse
 from services.miner.new_project import NewProject
 from services.miner.openapi import request_body
-from services.miner.problems import documented
+from services.miner.problems import Refusal, documented
+from shared.domain import paths
 from shared.domain.project import Project
 from shared.ports import Order, Ports, Query
 from shared.steps.register import register_project
@@ -34,6 +35,7 @@ class Projects(BaseModel):
 def register(body: TheBody, ports: ThePorts, response: Response) -> Project:
     """Registers a project. The same again is answered with 200; other settings under a known id with 409."""
     project = parse(NewProject, body).project(ports)
+    _refuse_a_shared_bucket(project, Projects.all(ports).items)
     if not register_project(ports, project):
         response.status_code = 200
     return project
@@ -43,3 +45,11 @@ def register(body: TheBody, ports: ThePorts, response: Response) -> Project:
 def list_projects(ports: ThePorts) -> Projects:
     """Every project, in order of id."""
     return Projects.all(ports)
+
+
+def _refuse_a_shared_bucket(project: Project, others: list[Project]) -> None:
+    """Two tenants in one bucket would read each other's files."""
+    taken = [other.id for other in others if other.bucket == project.bucket and other.id != project.id]
+    if taken or project.bucket == paths.UNASSIGNED:
+        raise Refusal(409, "bucket-taken", f"The bucket {project.bucket!r} belongs to {taken[0] if taken else 'nobody'}"
+                      "; give the project one of its own.")

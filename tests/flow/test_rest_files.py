@@ -1,0 +1,155 @@
+"""Outputs, logs and variants of an analysis through the API, for people without a cloud role."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from infra.local.batch.faults import Fault, Quota, write_faults
+from shared.domain.analysis import Output
+from shared.domain.pipeline import OutputKind
+from tests.flow.planted import an_old_one, plant
+from tests.flow.stack import Stack
+
+VCF = """##fileformat=VCFv4.3
+##contig=<ID=chr1,length=1000>
+##INFO=<ID=CSQ,Number=.,Type=String,Description="Consequence annotations. Format: Allele|Consequence|IMPACT|SYMBOL">
+##FORMAT=<ID=GT,Number=1,Type=String,Description="Genotype">
+#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO\tFORMAT\tS1
+chr1\t10\t.\tA\tC\t30\tPASS\tCSQ=C|intron_variant|MODIFIER|G1\tGT\t0/1
+chr1\t20\t.\tG\tT\t50\tPASS\tCSQ=T|stop_gained|HIGH|G2\tGT\t0/1
+chr1\t30\t.\tG\tGA\t40\tPASS\tCSQ=A|intron_variant|MODIFIER|G2\tGT\t1/1
+"""
+
+
+@pytest.fixture(scope="module")
+def done(stack: Stack) -> dict[str, Any]:
+    made = stack.submit("Files")
+    stack.until_status(made["id"], "succeeded")
+    stack.ports.objects.write("demo", "analyses/files/numbers.txt", b"0123456789")
+    return dict(stack.document(made["id"]))
+
+
+def test_outputs_are_listed_in_pages(stack: Stack) -> None:
+    outputs = tuple(
+        Output(path=f"analyses/paged/{n:03}.txt", kind=OutputKind.OTHER, size=n, crc32c="", generation=1)
+        for n in range(5)
+    )
+    paged = plant(stack, an_old_one("demo", "Paged", outputs=outputs, outputs_total=5))
+    found: list[str] = []
+    cursor: str | None = None
+    for size in (2, 2, 1):
+        parameters = {"limit": 2, **({"cursor": cursor} if cursor else {})}
+        page = stack.client.get(f"/analyses/{paged.id}/outputs", params=parameters).json()
+        assert (len(page["items"]), page["total"]) == (size, 5)
+        found += [output["path"] for output in page["items"]]
+        cursor = page["next"]
+    assert cursor is None
+    assert found == [output.path for output in outputs]
+
+
+@pytest.mark.parametrize(("asked", "status", "content", "content_range"), [
+    (None, 200, b"0123456789", None),
+    ("bytes=0-3", 206, b"0123", "bytes 0-3/10"),
+    ("bytes=8-", 206, b"89", "bytes 8-9/10"),
+    ("bytes=-3", 206, b"789", "bytes 7-9/10"),
+    ("bytes=5-99", 206, b"56789", "bytes 5-9/10"),
+    ("bytes=0-1,4-5", 200, b"0123456789", None),
+    ("bytes=4-2", 200, b"0123456789", None),
+    ("lines=1-2", 200, b"0123456789", None),
+])
+def test_a_file_is_sent_whole_or_by_range(
+    stack: Stack, done: dict[str, Any], asked: str | None, status: int, content: bytes, content_range: str | None
+) -> None:
+    headers = {"Range": asked} if asked else {}
+    answer = stack.client.get(f"/analyses/{done['id']}/outputs/analyses/files/numbers.txt", headers=headers)
+    assert (answer.status_code, answer.content) == (status, content)
+    assert answer.headers["content-length"] == str(len(content))
+    assert answer.headers.get("content-range") == content_range
+    assert answer.headers["x-content-type-options"] == "nosniff"
+
+
+def test_a_range_behind_the_end_is_416(stack: Stack, done: dict[str, Any]) -> None:
+    answer = stack.client.get(f"/analyses/{done['id']}/outputs/numbers.txt", headers={"Range": "bytes=10-"})
+    assert (answer.status_code, answer.headers["content-range"]) == (416, "bytes */10")
+
+
+def test_a_range_of_a_file_that_was_changed_sends_the_new_one_whole(stack: Stack, done: dict[str, Any]) -> None:
+    headers = {"Range": "bytes=0-3", "If-Range": '"1"'}
+    answer = stack.client.get(f"/analyses/{done['id']}/outputs/numbers.txt", headers=headers)
+    assert (answer.status_code, answer.content) == (200, b"0123456789")
+
+
+@pytest.mark.parametrize("path", [
+    "none.txt", "%2e%2e/other/log.txt", "..%2f..%2fsamples/x", "%2Fetc/passwd", "analyses/other/log.txt",
+    "a%00b", "a%5Cb",
+])
+def test_nothing_outside_the_folder_is_sent(stack: Stack, done: dict[str, Any], path: str) -> None:
+    stack.ports.objects.write("demo", "analyses/other/log.txt", b"another analysis'")
+    answer = stack.client.get(f"/analyses/{done['id']}/outputs/{path}")
+    assert answer.status_code == 404, answer.text
+
+
+def test_the_kept_log_is_read_with_its_whole_size(stack: Stack, done: dict[str, Any]) -> None:
+    whole = stack.client.get(f"/analyses/{done['id']}/logs").json()
+    assert (whole["source"], whole["path"]) == ("outputs", "analyses/files/logs/task-0.txt")
+    assert "will end with exit code 0" in whole["text"]
+    tail = stack.client.get(f"/analyses/{done['id']}/logs", params={"tail_bytes": 5}).json()
+    assert (tail["shown"], tail["size"], tail["text"]) == (5, whole["size"], whole["text"][-5:])
+
+
+def test_a_running_analysis_shows_the_log_so_far(stack: Stack) -> None:
+    made = stack.submit("Talking", inputs={"exit_code": 0, "runtime_seconds": 60, "log_lines": ["hello"]})
+    stack.until_status(made["id"], "running")
+    log = stack.until(
+        lambda: (a := stack.client.get(f"/analyses/{made['id']}/logs").json()) and "hello" in a.get("text", "") and a
+    )
+    assert log["source"] == "batch"
+    stack.client.post(f"/analyses/{made['id']}/cancel")
+    stack.until_status(made["id"], "cancelled")
+
+
+def test_a_log_that_is_not_there_is_said_in_a_sentence(stack: Stack) -> None:
+    write_faults(stack.batch_dir, Fault(quota=Quota()))
+    made = stack.submit("Silent")
+    stack.until(lambda: stack.document(made["id"])["job"]["uid"])
+    answer = stack.client.get(f"/analyses/{made['id']}/logs")
+    assert (answer.status_code, answer.json()["code"]) == (503, "unavailable")
+    assert "has not written a log" in answer.json()["detail"]
+    write_faults(stack.batch_dir)
+    stack.until_status(made["id"], "succeeded")
+
+
+def test_variants_are_counted_and_the_gravest_come_first(stack: Stack) -> None:
+    stack.ports.objects.write("demo", "samples/s1/uploads/s1.vcf", VCF.encode())
+    made = stack.client.post("/analyses", json={
+        "display_id": "Variants", "pipeline": "vcf-normalize", "inputs": {"vcf": "samples/s1/uploads/s1.vcf"},
+    }).json()
+    early = stack.client.get(f"/analyses/{made['id']}/variants")
+    assert (early.status_code, early.json()["code"]) == (409, "not-ingested")
+    stack.until(lambda: stack.document(made["id"])["ingest"]["status"] == "ready")
+    found = stack.client.get(f"/analyses/{made['id']}/variants", params={"limit": 2}).json()
+    (file,) = found["files"]
+    assert (found["rows"], file["samples"], file["counts"]["by_type"]) == (3, ["S1"], {"snv": 2, "insertion": 1})
+    first, _ = file["top"]
+    assert (first["pos"], first["impact"], first["s0_gt"]) == (20, "HIGH", "0/1")
+
+
+def test_an_ingest_is_done_again_when_forced(stack: Stack) -> None:
+    made = stack.submit("No VCF")
+    assert stack.client.post(f"/analyses/{made['id']}/ingest").status_code in (409, 202)
+    stack.until_status(made["id"], "succeeded")
+    stack.ports.objects.upload("demo", "samples/s2/uploads/s2.vcf", _written(stack.state_dir / "s2.vcf"))
+    body = {"display_id": "Twice", "pipeline": "vcf-normalize", "inputs": {"vcf": "samples/s2/uploads/s2.vcf"}}
+    again = stack.client.post("/analyses", json=body).json()
+    first = stack.until(lambda: (i := stack.document(again["id"])["ingest"]) and i["status"] == "ready" and i)
+    assert stack.client.post(f"/analyses/{again['id']}/ingest", params={"force": True}).status_code == 202
+    stack.until(lambda: (i := stack.document(again["id"])["ingest"]) and i["status"] == "ready" and
+                i["started_at"] > first["started_at"])
+
+
+def _written(file: Path) -> Path:
+    file.write_text(VCF)
+    return file
