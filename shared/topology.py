@@ -32,10 +32,14 @@ class Retry(_Part):
 
 
 class SubscriptionSpec(_Part):
-    """`types` empty means every message. `max_attempts` None: never a dead letter. `function` is `module:name`."""
+    """`types` empty means every message but those of `not_types`, one without a type among them.
+
+    `max_attempts` None: never a dead letter. `function` is `module:name`.
+    """
 
     topic: Topic
     types: tuple[EventType, ...]
+    not_types: tuple[EventType, ...] = ()
     function: str = Field(pattern=r"^services(\.\w+)+:\w+$")
     ordering: bool
     ack_deadline_s: int = Field(ge=10, le=600)
@@ -43,12 +47,14 @@ class SubscriptionSpec(_Part):
     max_attempts: int | None = Field(ge=5, le=100)
 
     def takes(self, event_type: str | None) -> bool:
-        return not self.types or event_type in self.types
+        return event_type in self.types if self.types else event_type not in self.not_types
 
     @property
     def filter(self) -> str:
         """The same in Pub/Sub's filter language; empty for every message."""
-        return " OR ".join(f'attributes.type = "{kind}"' for kind in self.types)
+        if self.types:
+            return " OR ".join(f'attributes.type = "{kind}"' for kind in self.types)
+        return " AND ".join(f'NOT attributes.type = "{kind}"' for kind in self.not_types)
 
 
 class Schedule(_Part):
