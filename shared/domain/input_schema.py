@@ -21,14 +21,14 @@ from jsonschema import Draft202012Validator, FormatChecker
 from jsonschema.exceptions import SchemaError, ValidationError
 
 from shared.domain import paths
-from shared.domain.reasons import Reason
+from shared.domain.reasons import Reason, field_name, limited, short, show
 
 BUCKET_PATH = "bucket-path"
-MAX_REASONS = 100
-"""A request with more faults than this is not understood better by reading more of them."""
-
 MAX_DEPTH = 32
 """Levels of lists and objects in inputs. Deeper ones exhaust the stack of whoever prints them."""
+
+CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
+"""Not tab and line ends: a text for people may have them."""
 
 ALIGNMENT_SUFFIXES = (".bam", ".cram")
 NO_REFERENCES = ("$ref", "$dynamicRef", "$recursiveRef", "$id", "$anchor", "$dynamicAnchor")
@@ -78,7 +78,7 @@ def faults(schema: Mapping[str, Any]) -> list[str]:
         Draft202012Validator.check_schema(schema)
     except SchemaError as error:
         where = "".join(f"[{p}]" if isinstance(p, int) else f".{p}" for p in error.absolute_path).lstrip(".")
-        return [f"no valid JSON Schema: {where or 'it'}: {_short(error.message)}"]
+        return [f"no valid JSON Schema: {where or 'it'}: {short(error.message)}"]
     if schema.get("type") != "object":
         return ["the top of the schema must say type: object, since inputs are named"]
     return [
@@ -149,16 +149,33 @@ def files(schema: Any, value: Any, where: str) -> Iterator[InputFile]:
 
 
 def validate(schema: Mapping[str, Any], value: object, root: str) -> list[Reason]:
-    """Every fault of `value`, sorted by field, at most MAX_REASONS (the last then says so)."""
+    """Every fault of `value`, sorted by field, limited in number."""
+    if reasons := unfit(value, root):
+        return reasons
+    validator = Draft202012Validator(schema, format_checker=FORMATS)
+    found = {r for error in validator.iter_errors(value) for r in _reasons(error, root)}
+    return limited(sorted(found, key=lambda reason: (reason.field, reason.message)), root)
+
+
+def unfit(value: object, root: str) -> list[Reason]:
+    """What no schema may allow: more levels than can be printed, and characters that only harm whoever reads them."""
     if _deeper_than(value, MAX_DEPTH):
         return [Reason(field=root, message=f"is nested more than {MAX_DEPTH} levels deep")]
-    validator = Draft202012Validator(schema, format_checker=FORMATS)
-    reasons = {r for error in validator.iter_errors(value) for r in _reasons(error, root)}
-    ordered = sorted(reasons, key=lambda reason: (reason.field, reason.message))
-    if len(ordered) > MAX_REASONS:
-        more = len(ordered) - MAX_REASONS + 1
-        ordered[MAX_REASONS - 1 :] = [Reason(field=root, message=f"and {more} further faults")]
-    return ordered
+    return limited(list(_control_characters(value, root)), root)
+
+
+def _control_characters(value: object, where: str) -> Iterator[Reason]:
+    if isinstance(value, str) and (found := CONTROL.search(value)):
+        yield Reason(field=where, message=f"holds the control character U+{ord(found.group()):04X}; remove it")
+    elif isinstance(value, list):
+        for index, child in enumerate(value):
+            yield from _control_characters(child, f"{where}[{index}]")
+    elif isinstance(value, dict):
+        for name, child in value.items():
+            inside = f"{where}.{field_name(name)}"
+            if found := CONTROL.search(name):
+                yield Reason(field=inside, message=f"its name holds the control character U+{ord(found.group()):04X}")
+            yield from _control_characters(child, inside)
 
 
 def _deeper_than(value: object, levels: int) -> bool:
@@ -176,17 +193,17 @@ def _deeper_than(value: object, levels: int) -> bool:
 def _reasons(error: ValidationError, root: str) -> Iterator[Reason]:
     """An error as one reason per field: for a missing or an unknown property, that property's own path."""
     instance: Any = error.instance
-    where = root + "".join(f"[{p}]" if isinstance(p, int) else f".{_name(p)}" for p in error.absolute_path)
+    where = root + "".join(f"[{p}]" if isinstance(p, int) else f".{field_name(p)}" for p in error.absolute_path)
     rule: Any = error.validator_value
     if error.validator == "required":
         for name in rule:
             if name not in instance:
-                yield Reason(field=f"{where}.{_name(name)}", message="is required")
+                yield Reason(field=f"{where}.{field_name(name)}", message="is required")
     elif error.validator == "additionalProperties" and rule is False:
         known = error.schema.get("properties", {}) if isinstance(error.schema, dict) else {}
         for name in sorted(set(instance) - set(known)):
             takes = ", ".join(known) or "nothing"
-            yield Reason(field=f"{where}.{_name(name)}", message=f"is not known; known is: {_short(takes)}")
+            yield Reason(field=f"{where}.{field_name(name)}", message=f"is not known; known is: {short(takes)}")
     else:
         yield Reason(field=where, message=_sentence(error, rule))
 
@@ -201,24 +218,10 @@ def _sentence(error: ValidationError, rule: Any) -> str:
             return str(error.cause)
         case "enum":
             allowed = ", ".join(json.dumps(item) for item in rule)
-            return f"must be one of {_short(allowed)}, not {_show(value)}"
+            return f"must be one of {short(allowed)}, not {show(value)}"
         case "pattern":
-            return f"{_show(value)} does not have the form {rule}"
+            return f"{show(value)} does not have the form {rule}"
         case "minItems" | "minLength" | "minProperties" if rule == 1:
             return "must not be empty"
         case _:
-            return _short(error.message.replace(repr(value), _show(value)))
-
-
-def _name(part: object) -> str:
-    """A property's name in a field path; a hostile one cannot fill or break the sentence that carries it."""
-    text = str(part)
-    return text if re.fullmatch(r"[\w-]{1,60}", text) else _show(text)
-
-
-def _show(value: object) -> str:
-    return _short(json.dumps(value, ensure_ascii=True, default=str), 80)
-
-
-def _short(text: str, limit: int = 300) -> str:
-    return text if len(text) <= limit else text[: limit - 3] + "..."
+            return short(error.message.replace(repr(value), show(value)))

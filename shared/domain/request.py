@@ -9,11 +9,12 @@ from collections.abc import Mapping
 from enum import StrEnum
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 
 from shared.domain import paths
 from shared.domain.errors import Permanent
-from shared.domain.reasons import Reason
+from shared.domain.input_schema import unfit
+from shared.domain.reasons import Reason, field_name, limited, short
 
 SCHEMA_VERSION = 1
 MAX_REQUEST_BYTES = 1_000_000
@@ -91,22 +92,35 @@ class SubmitRequest(BaseModel):
     inputs: dict[str, Any] = Field(description="Valid against the pipeline's JSON Schema.")
     samples: tuple[Sample, ...] = Field(default=(), max_length=200)
     origin: Origin = Field(default=Origin.COMPUTE)
-    order_id: Text | None = Field(default=None, max_length=120, description="The order that asked, if one did.")
+    order_id: Text | None = Field(
+        default=None, max_length=120, validate_default=True, description="The order that asked, if one did."
+    )
     requested_by: Text = Field(min_length=1, max_length=200, description="A person (e-mail) or a service.")
 
-    @model_validator(mode="after")
-    def _consistent(self) -> SubmitRequest:
-        if not paths.slug(self.display_id):
-            raise ValueError(f"display_id {self.display_id!r} has an empty slug; use letters a-z or digits")
-        names = [sample.name for sample in self.samples]
+    @field_validator("display_id")
+    @classmethod
+    def _has_a_slug(cls, display_id: str) -> str:
+        if not paths.slug(display_id):
+            raise ValueError(f"{display_id!r} has an empty slug; use letters a-z or digits")
+        return display_id
+
+    @field_validator("samples")
+    @classmethod
+    def _told_apart(cls, samples: tuple[Sample, ...]) -> tuple[Sample, ...]:
+        names = [sample.name for sample in samples]
         if len(set(names)) < len(names):
-            raise ValueError("samples: a sample name stands more than once")
+            raise ValueError("a sample name stands more than once")
         for role in (Role.PROBAND, Role.MOTHER, Role.FATHER, Role.TUMOR, Role.NORMAL):
-            if len(named := [s.name for s in self.samples if s.role is role]) > 1:
-                raise ValueError(f"samples: role {role} is given to {', '.join(named)}; it can be held once")
-        if self.origin is Origin.ORDER and self.order_id is None:
-            raise ValueError("order_id is missing, though origin is 'order'")
-        return self
+            if len(named := [s.name for s in samples if s.role is role]) > 1:
+                raise ValueError(f"role {role} is given to {', '.join(named)}; it can be held once")
+        return samples
+
+    @field_validator("order_id")
+    @classmethod
+    def _names_its_order(cls, order_id: str | None, info: ValidationInfo) -> str | None:
+        if order_id is None and info.data.get("origin") is Origin.ORDER:
+            raise ValueError("is missing, though origin is 'order'")
+        return order_id
 
     @property
     def analysis_id(self) -> str:
@@ -140,19 +154,22 @@ def parse_request(body: Mapping[str, Any]) -> SubmitRequest:
             "update the service or send the older form",
         ),))
     try:
-        return SubmitRequest.model_validate(body)
+        request = SubmitRequest.model_validate(body)
     except ValidationError as error:
         raise RequestRefused(reasons_of(error)) from None
+    if reasons := unfit(request.inputs, "inputs"):
+        raise RequestRefused(tuple(reasons))
+    return request
 
 
 def reasons_of(error: ValidationError) -> tuple[Reason, ...]:
     """Pydantic's findings as fields and sentences, without the values of other fields."""
-    return tuple(
-        Reason(field=_dotted(found["loc"]), message=found["msg"].removeprefix("Value error, "))
+    return tuple(limited([
+        Reason(field=_dotted(found["loc"]), message=short(found["msg"].removeprefix("Value error, "), 1000))
         for found in error.errors(include_url=False, include_context=False, include_input=False)
-    )
+    ]))
 
 
 def _dotted(location: tuple[int | str, ...]) -> str:
-    text = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in location)
+    text = "".join(f"[{part}]" if isinstance(part, int) else f".{field_name(part)}" for part in location)
     return text.removeprefix(".")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -30,18 +31,29 @@ def test_every_reason_is_given_at_once() -> None:
 
 
 @pytest.mark.parametrize(("changes", "field", "says"), [
-    ({"display_id": "!!!"}, "", "empty slug"),
+    ({"display_id": "!!!"}, "display_id", "empty slug"),
     ({"display_id": "a\x00b"}, "display_id", "U+0000"),
     ({"display_id": "a\u202eb"}, "display_id", "U+202E"),
-    ({"samples": [{"name": "a", "role": "proband"}, {"name": "b", "role": "proband"}]}, "", "proband"),
-    ({"samples": [{"name": "a"}, {"name": "a"}]}, "", "more than once"),
-    ({"origin": "order"}, "", "order_id"),
+    ({"samples": [{"name": "a", "role": "proband"}, {"name": "b", "role": "proband"}]}, "samples", "proband"),
+    ({"samples": [{"name": "a"}, {"name": "a"}]}, "samples", "more than once"),
+    ({"origin": "order"}, "order_id", "is missing"),
     ({"schema_version": 2}, "schema_version", "newer"),
     ({"version": "1"}, "version", "pattern"),
+    ({"inputs": {"notes": [{"a": "x\x00y"}]}}, "inputs.notes[0].a", "U+0000"),
+    ({"inputs": {"a\x1bb": 1}}, r'inputs."a\u001bb"', "U+001B"),
+    ({"inputs": {"a": {"b": "two\nlines\tare text\x07"}}}, "inputs.a.b", "U+0007"),
+    ({"inputs": json.loads('{"a":' * 200 + "1" + "}" * 200)}, "inputs", "more than 32 levels"),
+    ({"\u202e" * 5000: 1}, '"' + r"\u202e" * 12 + r"\u20...", "not permitted"),
     ({"request_id": ""}, "request_id", "at least 1"),
 ])
 def test_what_can_never_succeed_names_its_field(changes: dict[str, Any], field: str, says: str) -> None:
     assert says in refused(**changes)[field]
+
+
+def test_of_a_thousand_faults_a_hundred_are_told() -> None:
+    found = refused(**{f"unknown_{n}": n for n in range(1000)})
+    assert len(found) == 100
+    assert found[""] == "and 901 further faults"
 
 
 def test_the_same_request_has_the_same_id_and_digest_and_another_has_not() -> None:

@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from infra.pipelines.catalogue import FOLDER, read_pipeline
-from shared.domain.input_schema import MAX_REASONS, InputFile
+from shared.domain.input_schema import InputFile
 from shared.domain.pipeline import Pipeline, input_files, validate_inputs
-from shared.domain.reasons import Reason
+from shared.domain.reasons import MAX_REASONS, Reason
 from tests.unit.pipelines.conftest import INPUTS
 
 GERMLINE_CALLS = read_pipeline(FOLDER / "germline-calls.yaml")
