@@ -14,6 +14,7 @@ from pydantic import ValidationError
 from shared.domain.errors import Permanent
 from shared.domain.events import Event
 from shared.domain.json_text import read_json
+from shared.domain.reasons import Reason
 from shared.domain.request import MAX_REQUEST_BYTES, reasons_of
 
 
@@ -32,15 +33,22 @@ class Delivery:
 
 
 class NotAnEvent(Permanent):
-    """The message can never be understood."""
+    """The message can never be understood; `reasons` names the envelope's fields, where there is an envelope."""
+
+    def __init__(self, sentence: str, reasons: tuple[Reason, ...] = ()) -> None:
+        super().__init__(sentence)
+        self.reasons = reasons or (Reason(field="", message=sentence),)
 
 
 def delivery_of(event: CloudEvent) -> Delivery:
     """Raises NotAnEvent. Both spellings of the emulator's keys are read, and data or attributes may be missing."""
     body = event.get_data()
-    message: Mapping[str, Any] = body.get("message", {}) if isinstance(body, Mapping) else {}
+    message: Any = body.get("message") if isinstance(body, Mapping) else None
     if not isinstance(message, Mapping):
         raise NotAnEvent("the push body has no message object")
+    attributes = message.get("attributes") or {}
+    if not isinstance(attributes, Mapping):
+        raise NotAnEvent("message.attributes is no object")
     try:
         data = base64.b64decode(message.get("data") or "", validate=True)
     except (binascii.Error, TypeError, ValueError) as error:
@@ -48,7 +56,7 @@ def delivery_of(event: CloudEvent) -> Delivery:
     return Delivery(
         message_id=str(message.get("messageId") or message.get("message_id") or event["id"]),
         data=data,
-        attributes={str(k): str(v) for k, v in (message.get("attributes") or {}).items()},
+        attributes={str(k): str(v) for k, v in attributes.items()},
         ordering_key=str(message.get("orderingKey") or message.get("ordering_key") or ""),
         published_at=str(message.get("publishTime") or message.get("publish_time") or event["time"] or ""),
     )
@@ -70,5 +78,6 @@ def event_of(delivery: Delivery) -> Event:
     try:
         return Event.model_validate(body)
     except ValidationError as error:
-        found = "; ".join(f"{reason.field}: {reason.message}" for reason in reasons_of(error))
-        raise NotAnEvent(f"not one of our events: {found}") from None
+        reasons = reasons_of(error)
+        found = "; ".join(f"{reason.field}: {reason.message}" for reason in reasons)
+        raise NotAnEvent(f"not one of our events: {found}", reasons) from None

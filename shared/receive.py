@@ -6,6 +6,7 @@ redelivery would fail the same way; anything else is raised, and the bus deliver
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import Callable
 
@@ -25,7 +26,7 @@ def receive(subscription: str, event: CloudEvent, handler: Handler, ports: Ports
     try:
         delivery = delivery_of(event)
     except Permanent as error:
-        keep(ports, Delivery(str(event["id"]), b"", {}, "", ""), subscription, str(error), attempts=1)
+        keep(ports, Delivery(str(event["id"]), _whole(event), {}, "", ""), subscription, str(error), attempts=1)
         return
     if delivery.attributes.get(REPLAY_TO, subscription) != subscription:
         return
@@ -34,3 +35,9 @@ def receive(subscription: str, event: CloudEvent, handler: Handler, ports: Ports
     except Permanent as error:
         log.error("kept as a dead letter", extra={"message_id": delivery.message_id, "reason": str(error)})
         keep(ports, delivery, subscription, str(error), attempts=1)
+
+
+def _whole(event: CloudEvent) -> bytes:
+    """The push body as it came, since there is no message in it."""
+    body = event.get_data()
+    return body if isinstance(body, bytes) else json.dumps(body, default=str).encode()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from shared.delivery import Delivery, NotAnEvent, event_of
 from shared.domain import paths
 from shared.domain.events import Event, EventType
-from shared.domain.reasons import Reason
+from shared.domain.reasons import Reason, show
 from shared.domain.request import RequestRefused, parse_request
 from shared.ports import Ports
 from shared.steps.accept import accept
@@ -25,7 +25,7 @@ def submit(delivery: Delivery, ports: Ports) -> None:
         request = parse_request(_body(event))
         loaded = accept(ports, request, source=f"event {event.id}")
     except NotAnEvent as error:
-        _reject(ports, delivery, None, (Reason(field="", message=str(error)),))
+        _reject(ports, delivery, None, error.reasons)
     except RequestRefused as error:
         _reject(ports, delivery, event, error.reasons)
     else:
@@ -40,7 +40,7 @@ def _body(event: Event) -> dict[str, object]:
     if body.setdefault("project", event.project) != event.project:
         raise RequestRefused((Reason(
             field="data.project",
-            message=f"{body['project']!r} is not the project of the envelope, {event.project!r}; let them agree",
+            message=f"{show(body['project'])} is not the project of the envelope, {event.project!r}; let them agree",
         ),))
     return body
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import hashlib
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -19,36 +20,53 @@ from shared.steps.projects import bucket_of, project
 LARGEST_PAYLOAD_CHARACTERS = 100_000
 """Of a payload kept in the document; a longer one lies whole in the bucket, and the document keeps its head."""
 
+LONGEST_REQUEST_ID = 200
+LONGEST_NAME = 150
+"""Of an event id in a rejection's id, so that a digest and an ending have room beside it."""
+
 
 def reject(
     ports: Ports, delivery: Delivery, reasons: Sequence[Reason], *,
     project_named: str | None, event_id: str | None, request_id: str | None, now: datetime,
 ) -> None:
-    """Once per event id, however often it is delivered. A project that we do not know is filed as `unassigned`."""
+    """Once per event id and content, however often it is delivered. A project that we do not know is `unassigned`."""
     home = project_named if project_named and project(ports, project_named) else paths.UNASSIGNED
-    identity = paths.safe_id(event_id or delivery.message_id)
-    path = paths.rejection_doc(home, identity)
-    event = Event(
-        id=f"{identity}.rejected"[:200], type=EventType.REJECTED, subject=request_id or identity, time=now,
-        project=home, data={"request_id": request_id, "reasons": [reason.model_dump() for reason in reasons]},
+    sha256 = hashlib.sha256(delivery.data).hexdigest()
+    name = paths.safe_id(event_id or delivery.message_id)[:LONGEST_NAME]
+    for identity in (name, f"{name}.{sha256[:12]}"):  # the second: for other content under an event id that was used
+        document = {
+            "id": identity, "project": home, "project_named": project_named, "event_id": event_id,
+            "request_id": request_id[:LONGEST_REQUEST_ID] if request_id else None,
+            "message_id": delivery.message_id, "attributes": dict(delivery.attributes),
+            "reasons": [reason.model_dump() for reason in reasons], "sha256": sha256, "at": iso(now),
+            **_payload(ports, home, identity, delivery),
+        }
+        event = _rejected(document, now)
+        document |= {"unsent": [event.model_dump(mode="json")], "unsent_since": iso(now)}
+        path = paths.rejection_doc(home, identity)
+        try:
+            (version,) = ports.documents.commit([Create(path, document)])
+        except Conflict:
+            there = ports.documents.get(path)
+            if there is not None and there.data["sha256"] == sha256:
+                return
+        else:
+            announce(ports.documents, ports.bus, Stored(path, document, version))
+            return
+
+
+def _rejected(document: Mapping[str, Any], now: datetime) -> Event:
+    return Event(
+        id=f"{document['id']}.rejected", type=EventType.REJECTED, time=now, project=document["project"],
+        subject=document["request_id"] or document["id"],
+        data={"request_id": document["request_id"], "reasons": document["reasons"]},
     )
-    document: dict[str, Any] = {
-        "id": identity, "project": home, "project_named": project_named, "request_id": request_id, "event_id": event_id,
-        "message_id": delivery.message_id, "attributes": dict(delivery.attributes),
-        "reasons": [reason.model_dump() for reason in reasons],
-        **_payload(ports, home, identity, delivery),
-        "at": iso(now), "unsent": [event.model_dump(mode="json")], "unsent_since": iso(now),
-    }
-    try:
-        (version,) = ports.documents.commit([Create(path, document)])
-    except Conflict:
-        return
-    announce(ports.documents, ports.bus, Stored(path, document, version))
 
 
 def _payload(ports: Ports, home: str, identity: str, delivery: Delivery) -> dict[str, Any]:
+    """What is not UTF-8 lies whole in the bucket, too: its text in the document has lost what it could not show."""
     text = delivery.text()
-    if len(text) <= LARGEST_PAYLOAD_CHARACTERS:
+    if len(text) <= LARGEST_PAYLOAD_CHARACTERS and text.encode() == delivery.data:
         return {"payload": text, "payload_path": None}
     path = f"cache/rejections/{identity}.bin"
     ports.objects.write(bucket_of(ports, home), path, delivery.data)
