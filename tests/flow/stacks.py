@@ -145,6 +145,16 @@ class Lab(Stack):
         """Messages in the queue by subscription, but for the reconciler's ticks."""
         return {name: count for name, (count, _) in self.bus.depth().items() if name != "reconcile"}
 
+    def until_ingested(self, *analyses: str, within_s: float = 30) -> list[Mapping[str, Any]]:
+        """These (or all) analyses, once none of their ingests is pending or running."""
+
+        def probe() -> list[Mapping[str, Any]] | None:
+            found = [one for one in self.all("*/analyses") if not analyses or one["id"] in analyses]
+            busy = [one for one in found if one["ingest"]["status"] in ("pending", "running") and one["finished_at"]]
+            return None if busy else found
+
+        return self.until(probe, within_s)
+
     def until_idle(self) -> None:
         self.until(lambda: not self.waiting())
 
