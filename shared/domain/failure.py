@@ -55,6 +55,9 @@ HINTS: dict[FailureKind, str] = {
 }
 
 KILLED = 137
+_STATE_CHANGE = re.compile(r"Job state is (?:set|updated) from \w+ to \w+ for job \S+?\.(?=\s|$|[A-Z])")
+"""What every job's events say; the reason of a failure stands behind it, without a space."""
+
 _MEMORY_HINT = (
     "137 means that the task was killed, most often because it used more memory than it had: rerun with more "
     "memory_mib."
@@ -91,8 +94,8 @@ def _name(task: TaskSeen | None) -> str:
 
 def _what_batch_said(job: JobSeen, attempts: list[StatusEvent]) -> str:
     """The texts of the last bad attempt and of the job's events that are more than a change of state."""
-    told = [event.description for event in in_order(job.events) if "state is set from" not in event.description]
-    return " ".join([*(attempt.description for attempt in attempts[-1:]), *told[-3:]]).strip()
+    told = filter(None, (_STATE_CHANGE.sub("", event.description).strip() for event in in_order(job.events)))
+    return " ".join([*(attempt.description for attempt in attempts[-1:]), *list(told)[-3:]]).strip()
 
 
 def _kind_from(said: str) -> FailureKind:

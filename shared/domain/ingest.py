@@ -59,7 +59,7 @@ def ingest_ready(
     rows = sum(file.rows for file in files)
     done = analysis.ingest.model_copy(update={
         "status": IngestStatus.READY, "lease": None, "finished_at": now, "failure": None,
-        "progress": f"{rows:,} rows from {len(files)} file{'s' if len(files) != 1 else ''}.",
+        "progress": f"{_counted(rows, 'row')} from {_counted(len(files), 'file')}.",
         "rows": rows, "files": files, "cache": cache, "report": report, "versions": versions,
     })
     ready = _with(analysis, done, now)
@@ -77,6 +77,10 @@ def ingest_failed(analysis: Analysis, reason: str, now: datetime) -> Advanced:
     })
     data = {"analysis_id": analysis.id, "slug": analysis.slug, "order_id": analysis.order_id, "reason": failed.failure}
     return Advanced(_with(analysis, failed, now).with_event(EventType.INGEST_FAILED, now, data))
+
+
+def _counted(number: int, noun: str) -> str:
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 def _lease(holder: str, now: datetime, policy: Policy) -> Lease:

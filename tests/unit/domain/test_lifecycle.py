@@ -170,6 +170,13 @@ def test_a_permission_failure_names_the_account_and_the_resource() -> None:
     assert "administrator" in failure.hint
 
 
+def test_the_reason_behind_a_change_of_state_is_kept() -> None:
+    """Batch appends it to the sentence, without a space."""
+    text = f"Job state is set from SCHEDULED to FAILED for job {JOB}.Job failed since the zone has no such disk."
+    failure = after(look(an_analysis(), a_job(JobState.FAILED, QUEUED, StatusEvent(at(9), text)))).failure
+    assert failure is not None and failure.message == "Job failed since the zone has no such disk."
+
+
 def test_quota_wait_is_one_sentence_written_once_and_cleared() -> None:
     """C19."""
     told = "CODE_GCE_QUOTA_EXCEEDED: Quota 'CPUS' exceeded. Limit: 0.0 in region us-central1."
