@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from rich.console import Console
+    from rich.console import RenderableType
 
 WIDE = 400
 """Characters of a line that goes to a file or another program: rows are not broken there."""
@@ -19,10 +19,18 @@ STYLES = {
 }
 
 
-def console() -> Console:
+def put(drawn: RenderableType) -> None:
+    """On a terminal with colours and in its width; elsewhere as plain lines without blanks at their ends."""
     from rich.console import Console
 
-    return Console(width=None if sys.stdout.isatty() else WIDE, highlight=False, markup=False, emoji=False)
+    people = sys.stdout.isatty()
+    console = Console(width=None if people else WIDE, highlight=False, markup=False, emoji=False)
+    if people:
+        console.print(drawn)
+        return
+    with console.capture() as captured:
+        console.print(drawn)
+    print("\n".join(line.rstrip() for line in captured.get().splitlines()))
 
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[Any]], *, title: str | None = None) -> None:
@@ -37,7 +45,7 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[Any]], *, title: str |
         column.overflow = "fold"
     for row in cells:
         drawn.add_row(*(Text(text(value), style=STYLES.get(str(value), "")) for value in row))
-    console().print(drawn)
+    put(drawn)
 
 
 def text(value: Any) -> str:
@@ -105,10 +113,10 @@ def facts(pairs: Iterable[tuple[str, Any]]) -> None:
     for name, value in pairs:
         if value not in (None, "", [], "-"):
             drawn.add_row(Text(name, style="bold"), Text(text(value), style=STYLES.get(str(value), "")))
-    console().print(drawn)
+    put(drawn)
 
 
 def heading(words: str) -> None:
     from rich.text import Text
 
-    console().print(Text(f"\n{words}", style="bold underline"))
+    put(Text(f"\n{words}", style="bold underline"))

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import httpx
+from typer.testing import Result
 
 from infra.local.stack import running
 from infra.pipelines.catalogue import read_catalogue
@@ -21,6 +22,9 @@ from shared.runtime import Settings
 from shared.steps.register import register_pipeline, register_project
 
 T = TypeVar("T")
+Iflow = Callable[..., Result]
+"""The fixture `iflow`: a command's arguments, and environment variables by keyword."""
+
 DEADLINE_S = 20.0
 """How long a condition may take that nothing hinders; a loaded machine with two cores is allowed for."""
 
@@ -77,6 +81,10 @@ class Stack:
         assert answer.status_code in (200, 201), answer.text
         found: dict[str, Any] = answer.json()
         return found
+
+
+def lines(text: str) -> list[str]:
+    return text.strip().splitlines()
 
 
 @contextmanager

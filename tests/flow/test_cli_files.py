@@ -1,0 +1,79 @@
+"""`iflow`: fetching outputs, reading logs, and variants: of an analysis, and of files on one's own disk."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from typer.testing import CliRunner
+
+from services.cli.exits import Exit
+from services.cli.main import app
+from tests.flow.stack import Iflow, Stack, lines
+
+GOOD_VCF = (
+    "##fileformat=VCFv4.2\n##contig=<ID=1>\n#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO\n"
+    "1\t10\t.\tA\tC\t.\t.\t.\n"
+)
+
+
+def test_outputs_are_fetched_whole_and_not_twice(stack: Stack, iflow: Iflow, tmp_path: Path) -> None:
+    made = stack.submit("Fetched", inputs={"exit_code": 0, "runtime_seconds": 0, "log_lines": ["hello"]})
+    document = stack.until_status(made["id"], "succeeded")
+    first = iflow("analyses", "download", "Fetched", "--into", str(tmp_path), "--json")
+    assert first.exit_code == Exit.DONE, first.stderr
+    items = json.loads(first.stdout)["items"]
+    assert {item["path"] for item in items} == {output["path"] for output in document["outputs"]}
+    assert (tmp_path / "log.txt").read_text().startswith("hello")
+    assert not list(tmp_path.rglob("*.part"))
+    again = json.loads(iflow("analyses", "download", "Fetched", "log.txt", "-o", str(tmp_path), "--json").stdout)
+    assert [(item["path"], item["fetched"]) for item in again["items"]] == [("analyses/fetched/log.txt", False)]
+    assert iflow("analyses", "download", "Fetched", "none*").exit_code == Exit.BAD_DATA
+
+
+def test_a_file_that_was_changed_since_is_no_good_copy(stack: Stack, iflow: Iflow, tmp_path: Path) -> None:
+    made = stack.submit("Changed")
+    stack.until_status(made["id"], "succeeded")
+    stack.ports.objects.write("demo", "analyses/changed/log.txt", b"something else")
+    result = iflow("analyses", "download", "Changed", "--into", str(tmp_path))
+    assert result.exit_code == Exit.PARTLY_DONE
+    assert "changed after the run ended" in result.stderr
+    assert not (tmp_path / "log.txt").exists()
+
+
+def test_a_log_is_printed_and_its_cut_is_said(stack: Stack, iflow: Iflow) -> None:
+    made = stack.submit("Logged", inputs={"exit_code": 0, "runtime_seconds": 0, "log_lines": ["hello"]})
+    stack.until_status(made["id"], "succeeded")
+    assert "hello" in iflow("analyses", "logs", "Logged").stdout
+    tail = iflow("analyses", "logs", "Logged", "--tail-bytes", "6")
+    assert len(tail.stdout) == 6
+    assert "The last 6 of" in tail.stderr
+
+
+def test_good_and_bad_files_are_checked_without_a_stack_and_none_stops_the_others(tmp_path: Path) -> None:
+    good, bad, missing = tmp_path / "good.vcf", tmp_path / "bad.vcf", tmp_path / "missing.vcf"
+    good.write_text(GOOD_VCF)
+    bad.write_text(GOOD_VCF.replace("\t10\t", "\tTEN\t"))
+    result = CliRunner().invoke(app, ["variants", "check", str(bad), str(missing), str(good), "--json"])
+    found: list[dict[str, Any]] = [json.loads(line) for line in lines(result.stdout)]
+    assert result.exit_code == Exit.BAD_DATA
+    assert [("error" in each, each["file"]) for each in found] == [
+        (True, str(bad)), (True, str(missing)), (False, str(good)),
+    ]
+    assert (found[0]["record"], found[0]["line"]) == (1, 4)
+    assert {name: found[2][name] for name in ("records", "alleles", "rows", "samples")} == {
+        "records": 1, "alleles": 1, "rows": 1, "samples": 0,
+    }
+    assert CliRunner().invoke(app, ["variants", "check", str(good)]).exit_code == Exit.DONE
+
+
+def test_the_variants_of_an_analysis_are_shown_by_its_name_alone(stack: Stack, iflow: Iflow) -> None:
+    stack.ports.objects.write("demo", "samples/x/uploads/x.vcf", GOOD_VCF.encode())
+    made = json.loads(iflow("analyses", "submit", "-d", "V 1", "--pipeline", "vcf-normalize",
+                            "-i", "vcf=samples/x/uploads/x.vcf", "--json").stdout)
+    waited = iflow("analyses", "wait", "V 1", "--ingest", "--interval", "0.1", "--timeout", "30")
+    assert waited.exit_code == Exit.DONE, waited.stderr
+    assert "1 rows from 1 records" in iflow("variants", "V 1").stdout
+    found = json.loads(iflow("variants", made["id"], "--top", "1", "--json").stdout)
+    assert [row["pos"] for row in found["files"][0]["top"]] == [10]
