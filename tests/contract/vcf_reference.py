@@ -11,9 +11,11 @@ import json
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from math import comb
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 NOT_ROWS = {".", "*", "<*>", "<NON_REF>", "<X>"}
 
@@ -95,6 +97,114 @@ def _whole(text: str | None) -> int | None:
 
 def _number(text: str | None) -> float | None:
     return float(text) if text and re.fullmatch(r"[-+.\deE]*\d[-+.\deE]*", text) else None
+
+
+def declarations(path: Path, kind: str) -> dict[str, tuple[str, str]]:
+    """Key -> (Number, Type), of the first declaration of each."""
+    found: dict[str, tuple[str, str]] = {}
+    for key, number, type_ in re.findall(rf"^##{kind}=<ID=([^,]+),Number=([^,]+),Type=([^,]+),", text_of(path), re.M):
+        found.setdefault(key, (number, type_))
+    return found
+
+
+def info_values(path: Path, most: int) -> list[tuple[dict[str, Any], list[tuple[str, str | None]]]]:
+    """(value by declared key, what is kept as text) for each of the first `most` of `sites`."""
+    declared = declarations(path, "INFO")
+    found: list[tuple[dict[str, Any], list[tuple[str, str | None]]]] = []
+    for columns in records(path):
+        pairs = [entry.partition("=") for entry in columns[7].split(";")] if columns[7] != "." else []
+        for allele, alt in enumerate(alts := columns[4].split(","), 1):
+            if alt not in NOT_ROWS:
+                found.append(
+                    _fields([(k, v if equals else None) for k, equals, v in pairs], declared, allele, len(alts))
+                )
+        if len(found) >= most:
+            break
+    return found[:most]
+
+
+def format_values(path: Path, sample: int, most: int) -> list[tuple[dict[str, Any], list[tuple[str, str | None]]]]:
+    """As `info_values`, for the FORMAT keys without columns of their own kind."""
+    declared = declarations(path, "FORMAT")
+    found: list[tuple[dict[str, Any], list[tuple[str, str | None]]]] = []
+    for columns in records(path):
+        keys = columns[8].split(":") if len(columns) > 8 else []
+        values = dict(zip(keys, columns[9 + sample].split(":"), strict=False))
+        ploidy = len(re.split(r"[|/]", values["GT"].lstrip("|/"))) if values.get("GT") else 0
+        pairs = [
+            (k, v)
+            for k, v in values.items()
+            if k not in ("GT", "DP", "GQ", "AD") and (k in declared or v not in (".", ""))
+        ]
+        for allele, alt in enumerate(alts := columns[4].split(","), 1):
+            if alt not in NOT_ROWS:
+                found.append(_fields(pairs, declared, allele, len(alts), ploidy))
+        if len(found) >= most:
+            break
+    return found[:most]
+
+
+def _fields(
+    pairs: Sequence[tuple[str, str | None]],
+    declared: dict[str, tuple[str, str]],
+    allele: int,
+    alts: int,
+    ploidy: int = 0,
+) -> tuple[dict[str, Any], list[tuple[str, str | None]]]:
+    values: dict[str, Any] = {}
+    texts: list[tuple[str, str | None]] = []
+    for key, text in pairs:
+        if key not in declared or key in values:
+            texts.append((key, unquote(text) if text else None))
+            continue
+        values[key], kept = _value(*declared[key], text, allele, alts, ploidy, raw=key in ("CSQ", "ANN", "BCSQ"))
+        if kept:
+            texts.append((key, unquote(text) if text else None))
+    return values, texts
+
+
+def _value(
+    number: str, kind: str, text: str | None, allele: int, alts: int, ploidy: int, raw: bool
+) -> tuple[Any, bool]:
+    """(what the row says, whether the text has to be kept beside it)."""
+    if kind == "Flag":
+        return text is None, text is not None
+    if text is None:
+        return None, True
+    if text in (".", ""):
+        return None, False
+    if raw:
+        return text, False
+    parts = [text] if number == "1" else text.split(",")
+    try:
+        typed = [None if part == "." else _typed(kind, part) for part in parts]
+    except ValueError:
+        return None, True
+    if number == "1":
+        return typed[0], False
+    picked = {"A": [allele - 1], "R": [0, allele]}.get(number)
+    expected = {"A": alts, "R": alts + 1}.get(number)
+    if number == "G":
+        homozygous = allele * (allele + 1) // 2
+        diploid = len(parts) == (alts + 1) * (alts + 2) // 2
+        picked = [0, homozygous, homozygous + allele] if diploid else [0, allele]
+        possible = [comb(alts + n, n) for n in ((ploidy,) if ploidy else (1, 2))]
+        expected = len(parts) if len(parts) in possible else -1
+    if picked is None:
+        return typed, False
+    if len(parts) != expected:
+        return None, True
+    return (typed[picked[0]] if number == "A" else [typed[i] for i in picked]), False
+
+
+def _typed(kind: str, part: str) -> Any:
+    if kind == "Integer":
+        if not re.fullmatch(r"-?\d+", part):
+            raise ValueError(part)
+        return int(part)
+    if part == "":
+        raise ValueError(part)
+    return float(part) if kind == "Float" else unquote(part)
 
 
 def by_cyvcf2(paths: list[Path]) -> dict[str, list[list[Any]]]:
