@@ -1,4 +1,4 @@
-"""`python -m tests.cases`: every case of ../shared/CASES.md, the tests that cite its id, and the ids that none cites."""
+"""`python -m tests.cases`: every case of ../shared/CASES.md, the tests that cite it, and the ids that none cites."""
 
 from __future__ import annotations
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import tempfile
@@ -63,7 +64,7 @@ def run_demo(ports: Ports, project: Project, api: str, vcf: Path | None) -> None
     _iflow(api, project, "analyses", "show", analysis_id)
     if end["status"] != "succeeded" or end["ingest"]["status"] != "ready":
         raise DemoFailed(f"the analysis ended {end['status']} with ingest {end['ingest']['status']}")
-    _iflow(api, project, "variants", "show", analysis_id, "--top", "10")
+    _iflow(api, project, "variants", analysis_id)
     if given.truth:
         _tell_what_was_found(ports, project, end, given.truth)
     took = (ports.clock() - began).total_seconds()
@@ -71,7 +72,7 @@ def run_demo(ports: Ports, project: Project, api: str, vcf: Path | None) -> None
     print("  make serve                               keeps this stack up; then, in another terminal:")
     print("  .venv/bin/iflow analyses list")
     print(f"  .venv/bin/iflow analyses show {end['slug']} --json")
-    print(f"  .venv/bin/iflow variants show {end['slug']} --top 50")
+    print(f"  .venv/bin/iflow variants {end['slug']}")
     print("  make demo VCF=FILE                       runs it on a VCF of your own")
 
 
@@ -137,8 +138,9 @@ def _raise_if_refused(ports: Ports, path: str) -> None:
 def _iflow(api: str, project: Project, *arguments: str) -> None:
     """What the user would type."""
     print(f"\n$ iflow {' '.join(arguments)}", flush=True)
-    command = [sys.executable, "-m", "services.cli", "--api", api, "--project", project.id, *arguments]
-    if code := subprocess.run(command, check=False).returncode:
+    command = [str(Path(sys.executable).with_name("iflow")), *arguments]
+    environment = {**os.environ, "IFLOW_API": api, "IFLOW_PROJECT": project.id}
+    if code := subprocess.run(command, env=environment, check=False).returncode:
         raise DemoFailed(f"iflow ended with exit code {code}")
 
 

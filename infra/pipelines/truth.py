@@ -79,6 +79,7 @@ def compare(truth: Truth, vcf_path: Path) -> Found:
 def _called(vcf_path: Path) -> dict[str, dict[str, str]]:
     """Key -> sample -> unphased genotype with other alternates as 0; only alleles that some sample carries."""
     calls: dict[str, dict[str, str]] = {}
+    pysam.set_verbosity(0)  # htslib's remarks on a header are not for whoever reads the comparison
     with pysam.VariantFile(str(vcf_path)) as vcf:
         for record in vcf:
             if set(record.filter.keys()) - {"PASS"}:
