@@ -15,16 +15,21 @@ Made = TypeVar("Made")
 _MOST_THREADS = 4
 
 
+def threads() -> int:
+    """One for each processor that this process may use, up to a bound."""
+    return min(len(os.sched_getaffinity(0)), _MOST_THREADS)
+
+
 def in_order(work: Callable[[Given], Made], things: Iterator[Given]) -> Iterator[Made]:
     """`work` of each thing, in their order; at most one more thing than there are threads is under way.
 
     The first error, of `things` or of `work`, is raised at its place in the order: what comes before it is yielded.
     """
-    threads = min(len(os.sched_getaffinity(0)), _MOST_THREADS)
-    with ThreadPoolExecutor(threads) as pool:
+    n = threads()
+    with ThreadPoolExecutor(n) as pool:
         waiting: deque[Future[Made]] = deque()
         try:
-            yield from _fed(pool, work, things, waiting, threads + 1)
+            yield from _fed(pool, work, things, waiting, n + 1)
         finally:
             for future in waiting:
                 future.cancel()

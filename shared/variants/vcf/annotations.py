@@ -13,10 +13,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from shared.variants.report import Notes
 from shared.variants.vcf.alleles import Rows
 from shared.variants.vcf.consequences import IMPACTS, impact, severity
 from shared.variants.vcf.fields import Held, any_true
 from shared.variants.vcf.header import Header
+from shared.variants.vcf.lines import Block
 from shared.variants.vcf.spans import Bools, Ints, Spans, ranges, take
 from shared.variants.vcf.values import decoded, numbers
 
@@ -64,10 +66,16 @@ def _format(description: str) -> tuple[str, ...]:
     return tuple(name.strip(" []'\"") for name in found[1].split("|")) if found else ()
 
 
-def annotate(layout: Layout, held: Held, ref: pa.Array, rows: Rows) -> dict[str, pa.Array]:
+def annotate(
+    block: Block, layout: Layout, held: Held, ref: pa.Array, rows: Rows, notes: Notes
+) -> dict[str, pa.Array]:
     """The annotation columns by row. `held` are the texts of the layout's key by record, `ref` is REF by row."""
     entries = _Entries(layout, held)
     chosen = _choose(entries, _pairs(entries, ref, rows), len(rows))
+    lost = np.flatnonzero((chosen.index < 0) & (entries.speaking()[rows.record] > 0))
+    if len(lost):
+        what = f"no entry of {layout.key} is for this allele of the record"
+        notes.add("annotation_allele", what, block.line(int(rows.record[lost[0]])), len(lost))
     consequence = pc.utf8_ltrim(entries.picked("consequence", chosen), "*")
     impacts = _impacts(entries.picked("impact", chosen), consequence)
     return {
@@ -123,6 +131,12 @@ class _Entries:
         pointers: Bools = self._entries.first_bytes() == ord("@")
         return pointers
 
+    def speaking(self) -> Ints:
+        """The number of entries of each record that are no pointers."""
+        pointers = np.concatenate(([0], np.cumsum(self.is_pointer())))
+        counts: Ints = self.count - (pointers[self.first + self.count] - pointers[self.first])
+        return counts
+
     def picked(self, role: str, chosen: _Chosen) -> pa.Array:
         """The field of the entry chosen for each row, null where it is empty or none was chosen."""
         place = self.layout.places.get(role)
@@ -168,6 +182,10 @@ def _pairs(entries: _Entries, ref: pa.Array, rows: Rows) -> _Pairs:
     at = np.flatnonzero(several & keep)
     if len(at):
         keep[at] = _same_allele(entries, ref, rows, row[at], entry[at])
+        # Beside `*` or <NON_REF> the only allele that makes a row is the one meant, however it is spelled.
+        matched = np.bincount(row[keep], minlength=len(rows))
+        only = np.bincount(rows.record, minlength=len(rows.n_alts))[rows.record] == 1
+        keep[at] |= (only & (matched == 0))[row[at]]
     return _Pairs(row, entry) if keep.all() else _Pairs(row[keep], entry[keep])
 
 

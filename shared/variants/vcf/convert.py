@@ -11,10 +11,11 @@ import pyarrow.compute as pc
 
 from shared.variants.report import Notes
 from shared.variants.schema import TableSchema
-from shared.variants.vcf.alleles import VARIANT_TYPES, Keys, Rows, read_alleles, read_keys
+from shared.variants.vcf.alleles import Rows, read_alleles
 from shared.variants.vcf.annotations import annotate, annotation_layout
 from shared.variants.vcf.header import Header
 from shared.variants.vcf.info import InfoReader
+from shared.variants.vcf.keys import VARIANT_TYPES, Keys, read_keys
 from shared.variants.vcf.lines import Block
 from shared.variants.vcf.samples import SampleReader
 from shared.variants.vcf.site import ALT, Sites, read_sites
@@ -63,7 +64,7 @@ class Converter:
         info, held = InfoReader(self._schema, notes).read(block, rows)
         columns.update(info)
         if self._layout and self._layout.key in held:
-            columns.update(annotate(self._layout, held[self._layout.key], columns["ref"], rows))
+            columns.update(annotate(block, self._layout, held[self._layout.key], columns["ref"], rows, notes))
         samples, zygosities = SampleReader(self._header, self._schema, notes).read(block, sites.ref, rows)
         columns.update(samples)
         transitions, transversions = _substitutions(keys)

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.variants.vcf.alleles import canonical_breakend, minimal
+from shared.variants.vcf.keys import canonical_breakend, minimal
 from tests.unit.variants.vcf_text import Built, fmt, info, vcf
 
 GT = fmt("GT", "1", "String")

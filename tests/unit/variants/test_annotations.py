@@ -78,6 +78,13 @@ def test_vep_alleles_without_their_first_base_find_their_row(tmp_path: Path) -> 
     ]
 
 
+def test_the_only_real_allele_of_a_record_takes_the_annotation(tmp_path: Path) -> None:
+    entry = "CSQ=C|stop_lost|HIGH|GG|t||||||"
+    built = Built(tmp_path, vcf(f"1 1 . CA C,<NON_REF> . . {entry}", f"1 9 . CA C,CT . . {entry}", meta=(CSQ,)))
+    assert [(r["pos"], r["alt"], r["gene"]) for r in built.rows] == [(1, "C", "GG"), (9, "C", "GG"), (9, "CT", None)]
+    assert [(note.code, note.line, note.times) for note in built.report.warnings] == [("annotation_allele", 5, 1)]
+
+
 def test_allele_number_decides_where_there_is_one(tmp_path: Path) -> None:
     meta = (info("CSQ", ".", "String", "Format: Allele|ALLELE_NUM|Consequence|SYMBOL"),)
     built = Built(tmp_path, vcf("1 1 . A C,G . . CSQ=x|2|stop_gained|TWO,x|1|intron_variant|ONE", meta=meta))

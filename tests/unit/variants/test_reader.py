@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from shared.variants import parallel
 from shared.variants.check import check
 from shared.variants.report import VcfRefused
 from shared.variants.table import build_table
@@ -34,6 +35,16 @@ def test_plain_gzip_and_bgzf_give_the_same_table(tmp_path: Path, content: bytes)
 def test_the_same_vcf_gives_the_same_bytes(tmp_path: Path) -> None:
     first, second = Built(tmp_path, SMALL), Built(tmp_path, PACKED, "other.vcf.gz")
     assert first.path.read_bytes() == second.path.read_bytes()
+
+
+def test_the_bytes_do_not_depend_on_the_number_of_threads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(source, "PIECE_BYTES", 300)
+    monkeypatch.setattr(source, "_READ_BYTES", 150)
+    tables = []
+    for threads in (1, 2, 8):
+        monkeypatch.setattr(parallel, "threads", lambda n=threads: n)
+        tables.append(Built(tmp_path, SMALL).path.read_bytes())
+    assert tables[0] == tables[1] == tables[2]
 
 
 def test_rows_do_not_depend_on_the_size_of_pieces(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
