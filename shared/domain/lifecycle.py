@@ -172,6 +172,8 @@ def _cancel(analysis: Analysis, seen: Observation, rules: Rules) -> Answer:
 
 
 def _lose(analysis: Analysis, seen: Observation, rules: Rules) -> Answer:
+    if analysis.job.uid is None:
+        return Unchanged("the job is not made yet: what never was cannot be lost")
     since = analysis.job.missing_since
     if since is None:
         waiting = analysis.job.model_copy(update={"missing_since": seen.now})

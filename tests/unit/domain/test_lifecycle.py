@@ -193,11 +193,18 @@ def test_quota_wait_is_one_sentence_written_once_and_cleared() -> None:
 
 def test_not_found_for_minutes_and_then_running() -> None:
     """C11: `job_lost` never appears."""
-    missing = after(look(an_analysis(), JobSeen.missing(JOB), seconds=10))
+    made = after(job_created(an_analysis(), a_job(JobState.QUEUED, QUEUED), at(2)))
+    missing = after(look(made, JobSeen.missing(JOB), seconds=10))
     assert (missing.status, missing.job.missing_since) == ("queued", at(10))
     assert isinstance(look(missing, JobSeen.missing(JOB), seconds=240), Unchanged)
     begun = after(look(missing, a_job(JobState.RUNNING, RUNNING), seconds=422))
     assert (begun.status, begun.job.missing_since, begun.failure) == ("running", None, None)
+
+
+def test_a_job_that_was_never_made_is_not_lost_however_long_that_takes() -> None:
+    """A cancel looks before CreateJob has come through; found by the simulation, seed 131."""
+    for seconds in (10, 10 + RULES.policy.missing_grace_s):
+        assert isinstance(look(an_analysis(), JobSeen.missing(JOB), seconds=seconds), Unchanged)
 
 
 def test_a_deleted_job_is_lost_after_the_grace_period_and_not_before() -> None:
