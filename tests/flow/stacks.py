@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -89,6 +90,17 @@ class Lab(Stack):
     def bucket(self) -> str:
         return PROJECT
 
+    def start(self, request: str, **changes: Any) -> str:
+        """An analysis that runs, until its folder has a file `go`."""
+        analysis = self.order(request, **{"pipeline": WAITS.slug, "inputs": {}, **changes})
+        self.until_found(analysis)
+        self.until_status(analysis, "running")
+        self.until_idle()
+        return analysis
+
+    def go(self, request: str) -> None:
+        self.put(f"analyses/{request}/go", b"!")
+
     # -- looking ----------------------------------------------------------------------------------------------------
 
     def found(self, analysis: str) -> Mapping[str, Any] | None:
@@ -141,6 +153,10 @@ class Lab(Stack):
     def jobs_of(self, analysis: str) -> list[Any]:
         return [job for job in self.jobs() if job.name.endswith(paths.job_id(analysis))]
 
+    def batch_says(self, analysis: str, state: int) -> Any:
+        """The job, once Batch shows it in that state."""
+        return self.until(lambda: next((job for job in self.jobs_of(analysis) if job.status.state == state), None))
+
     def waiting(self) -> Mapping[str, int]:
         """Messages in the queue by subscription, but for the reconciler's ticks."""
         return {name: count for name, (count, _) in self.bus.depth().items() if name != "reconcile"}
@@ -182,6 +198,8 @@ def lab_over(
     with _topology(retry or {}, attempts or {}, consumers or {}), _recording(received), running(chosen) as up:
         ports = runtime.ports()
         register_demo(ports)
+        for pipeline in (WAITS, ENDS):
+            register_pipeline(ports, PROJECT, pipeline, by="test")
         headers = {"X-Project-ID": PROJECT, "X-Requested-By": "ada@lab.example"}
         with httpx.Client(base_url=f"{up.api}/api/v1", headers=headers, timeout=30) as client:
             yield Lab(
@@ -318,3 +336,20 @@ def shell_pipeline(slug: str, script: str, outputs: Sequence[Mapping[str, Any]] 
         runnables=[{"image": "lab/shell:1", "command": ["/bin/sh", "-c", f'OUT="$IFLOW_OUTPUT_DIR"; {script}']}],
         **changes,
     )
+
+
+WAIT_FOR_GO = 'echo begun; while [ ! -e "$OUT/go" ]; do sleep 0.02; done; echo gone'
+WAITS = shell_pipeline("waits", WAIT_FOR_GO, retries={"max": 2})
+ENDS = shell_pipeline("ends", "true", retries={"max": 2})
+
+
+def steps(document: Mapping[str, Any]) -> list[str]:
+    """The statuses that a document has had, in order."""
+    return [change["to"] for change in document["history"]]
+
+
+def entered(job: Any, state: str) -> datetime:
+    """When Batch says that the job entered a state."""
+    (at,) = [event.event_time for event in job.status.status_events if f" to {state} " in event.description]
+    moment: datetime = at
+    return moment

@@ -10,7 +10,6 @@ import itertools
 import json
 import threading
 from collections.abc import Iterator, Mapping
-from datetime import datetime
 from typing import Any
 
 import pytest
@@ -26,10 +25,12 @@ from tests.flow.stacks import (
     Lab,
     analysis_of,
     batch_client,
+    entered,
     hint_attributes,
     job_of,
     lab_over,
     shell_pipeline,
+    steps,
 )
 
 State = batch_v1.JobStatus.State
@@ -37,7 +38,6 @@ VCF = (
     "##fileformat=VCFv4.2\n##contig=<ID=1>\n##FORMAT=<ID=GT,Number=1,Type=String,Description=\"g\">\n"
     "#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO\tFORMAT\tS1\n1\t5\t.\tA\tC\t9\tPASS\t.\tGT\t0/1\n"
 )
-WAIT_FOR_GO = 'echo begun; while [ ! -e "$OUT/go" ]; do sleep 0.02; done; echo gone'
 IN_VCF = '"$IFLOW_BUCKET_DIR/samples/s1/uploads/in.vcf"'
 numbers = itertools.count(1)
 
@@ -49,8 +49,6 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
         missing_grace_s=0.3,
     ) as up:
         up.put("samples/s1/uploads/in.vcf", VCF.encode())
-        up.register(shell_pipeline("waits", WAIT_FOR_GO, retries={"max": 2}))
-        up.register(shell_pipeline("ends", "true", retries={"max": 2}))
         yield up
         up.until_ingested()
 
@@ -67,35 +65,13 @@ def silent(lab: Lab, request: str, **fault: Any) -> None:
     lab.faults(Fault(jobs=job_of(request), notify=Notify(drop=True), **fault))
 
 
-def batch_says(lab: Lab, analysis: str, state: State) -> Any:
-    """The job, once Batch shows it in that state."""
-    return lab.until(lambda: next((job for job in lab.jobs_of(analysis) if job.status.state == state), None))
-
-
 def ended_unnoticed(lab: Lab, request: str, **fault: Any) -> str:
     """An analysis that is queued for all that we know, while its job has succeeded."""
     silent(lab, request, **fault)
     analysis = lab.order(request, pipeline="ends", inputs={})
-    batch_says(lab, analysis, State.SUCCEEDED)
+    lab.batch_says(analysis, State.SUCCEEDED)
     lab.until_job(analysis)
     return analysis
-
-
-def running(lab: Lab, request: str) -> str:
-    """An analysis that runs until its folder has a file `go`."""
-    analysis = lab.order(request, pipeline="waits", inputs={})
-    lab.until_found(analysis)
-    lab.until_status(analysis, "running")
-    lab.until_idle()
-    return analysis
-
-
-def go(lab: Lab, request: str) -> None:
-    lab.put(f"analyses/{request}/go", b"!")
-
-
-def steps(document: Mapping[str, Any]) -> list[str]:
-    return [change["to"] for change in document["history"]]
 
 
 def push(**message: Any) -> CloudEvent:
@@ -122,29 +98,23 @@ def test_without_one_notification_the_reconciler_alone_tracks_a_run_with_batchs_
     """C12: within two rounds of what happened."""
     silent(lab, "c12")
     analysis = lab.order("c12", pipeline="waits", inputs={})
-    batch_says(lab, analysis, State.RUNNING)
+    lab.batch_says(analysis, State.RUNNING)
     lab.until_job(analysis)
     lab.reconcile(rounds=2)
     assert lab.document(analysis)["status"] == "running"
-    go(lab, "c12")
-    job = batch_says(lab, analysis, State.SUCCEEDED)
+    lab.go("c12")
+    job = lab.batch_says(analysis, State.SUCCEEDED)
     lab.reconcile(rounds=2)
     document = lab.document(analysis)
     assert (document["status"], steps(document)) == ("succeeded", ["queued", "running", "succeeded"])
-    assert (document["started_at"], document["finished_at"]) == (entered(job, "RUNNING"), entered(job, "SUCCEEDED"))
+    assert document["started_at"] == iso(entered(job, "RUNNING"))
+    assert document["finished_at"] == iso(entered(job, "SUCCEEDED"))
     lab.until(lambda: lab.events(analysis) == ["queued", "running", "succeeded"])
-
-
-def entered(job: Any, state: str) -> str:
-    """When Batch says that the job entered a state, as documents write it."""
-    (at,) = [event.event_time for event in job.status.status_events if f" to {state} " in event.description]
-    moment: datetime = at
-    return iso(moment)
 
 
 def test_a_job_that_was_deleted_in_the_console_is_lost_after_the_grace_period(lab: Lab) -> None:
     """C13: no notification comes; the document says what happened, and it is in progress no more."""
-    analysis = running(lab, "c13")
+    analysis = lab.start("c13")
     silent(lab, "c13")
     batch_client(lab).delete_job(name=lab.document(analysis)["job"]["name"])
     lab.until(lambda: not lab.jobs_of(analysis))
@@ -167,7 +137,7 @@ def test_a_job_that_was_deleted_in_the_console_is_lost_after_the_grace_period(la
 
 def test_a_failed_task_is_not_a_failed_job(lab: Lab) -> None:
     """C14: GetJob says RUNNING."""
-    analysis = running(lab, "c14")
+    analysis = lab.start("c14")
     before = lab.document(analysis)
     task = f"{hint_attributes(analysis, '')['JobName']}/taskGroups/group0/tasks/3"
     lab.bus.publish(Topic.BATCH, Message(b"", {
@@ -175,7 +145,7 @@ def test_a_failed_task_is_not_a_failed_job(lab: Lab) -> None:
     }))
     lab.until_idle()
     assert (lab.document(analysis)["status"], lab.document(analysis)["history"]) == ("running", before["history"])
-    go(lab, "c14")
+    lab.go("c14")
     lab.until_ends(analysis, "succeeded")
     lab.until(lambda: lab.events(analysis) == ["queued", "running", "succeeded"])
 
@@ -267,7 +237,7 @@ def test_a_wait_for_quota_is_one_sentence_that_is_written_once(lab: Lab) -> None
     assert steps(waiting) == ["queued"]
     lab.faults()
     assert lab.until_status(analysis, "running")["status_detail"] == "Running."
-    go(lab, "c19")
+    lab.go("c19")
     lab.until_ends(analysis, "succeeded")
 
 
