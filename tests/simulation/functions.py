@@ -1,0 +1,186 @@
+"""The functions behind the subscriptions, called as the dispatcher calls them, each call an actor of its own."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from cloudevents.http.event import CloudEvent
+
+from services.reconciler.handler import reconcile
+from services.status_tracker.handler import cancel, track
+from services.submit.handler import submit
+from services.vcf_ingest.handler import ingest
+from services.vcf_ingest.work import Tables, work
+from shared import receive
+from shared.adapters.embedded.bus import Leased
+from shared.adapters.embedded.dispatcher import cloud_event
+from shared.adapters.memory.bus import MemoryBus
+from shared.delivery import delivery_of, event_of
+from shared.domain.errors import Transient, Unavailable
+from shared.domain.events import EventType, Topic
+from shared.ports import Message, Ports
+from shared.steps.dead_letters import keep_forwarded
+from shared.topology import Retry, SubscriptionSpec, Topology, topology
+from shared.variants.report import SampleCounts, TableReport, VcfRefused
+from tests.simulation.faults import Faults
+from tests.simulation.invariants import InvariantBroken
+from tests.simulation.schedule import Crashed, Scheduler
+
+HANDLERS: Mapping[str, receive.Handler] = {
+    "submit": submit, "cancel": cancel, "track": track, "ingest": ingest, "reingest": ingest,
+    "reconcile": reconcile, "keep-dead-letters": keep_forwarded,
+}
+"""As each service's main.py binds them; a test compares the names with topology.yaml."""
+
+CONSUMERS = ("orders", "mail")
+"""Other people's subscriptions to analysis-events: `orders` in order, `mail` in any."""
+
+LETTERS = "keep-dead-letters"
+CALLS_AT_ONCE = 10
+
+
+def simulated_topology() -> Topology:
+    """The real one, with its consumers."""
+    real = topology()
+    consumers = {
+        name: SubscriptionSpec(
+            topic=Topic.EVENTS, types=(), function="services.nobody:nobody", ordering=name == "orders",
+            ack_deadline_s=60, retry=Retry(min_s=1, max_s=600), max_attempts=None,
+        )
+        for name in CONSUMERS
+    }
+    return real.model_copy(update={"subscriptions": {**real.subscriptions, **consumers}})
+
+
+@dataclass
+class Consumer:
+    """Drops repeats by the event's id; what is left is its effect: event ids and types, by subject."""
+
+    faults: Faults
+    seen: set[str] = field(default_factory=set)
+    effects: dict[str, list[tuple[str, EventType]]] = field(default_factory=dict)
+
+    def take(self, event: CloudEvent) -> None:
+        message = event_of(delivery_of(event))
+
+        def effect() -> None:
+            if message.id not in self.seen:
+                self.seen.add(message.id)
+                self.effects.setdefault(message.subject, []).append((message.id, message.type))
+
+        self.faults.call("consumer.take", message.id, effect)
+
+
+class Functions:
+    """Pub/Sub's pushing side over the memory bus: leases, calls, acknowledges or refuses, now and then twice."""
+
+    def __init__(self, scheduler: Scheduler, faults: Faults) -> None:
+        self._scheduler = scheduler
+        self._faults = faults
+        self._topology = simulated_topology()
+        self.bus = MemoryBus(self._topology, scheduler.clock)
+        self.consumers = {name: Consumer(faults) for name in CONSUMERS}
+        self.ports: Ports | None = None
+
+    def publish(self, topic: str, message: Message) -> str:
+        """ports.Bus; each subscription that takes the message looks soon."""
+        message_id = self.bus.publish(topic, message)
+        for name in self._topology.subscribers(topic, message.attributes.get("type")):
+            self._scheduler.after(self._scheduler.random.random(), lambda name=name: self._deliver(name))
+        return message_id
+
+    def _deliver(self, name: str) -> None:
+        spec = self._topology.subscriptions[name]
+        for leased in self.bus.lease(name, CALLS_AT_ONCE):
+            self._scheduler.after(spec.ack_deadline_s, lambda: self._deliver(name))
+            for _ in range(1 + self._faults.happens(self._faults.weather.deliver_twice)):
+                delay_s = self._scheduler.random.random()
+                self._scheduler.spawn(f"{name}/{leased.message_id}", lambda leased=leased: self._call(leased), delay_s)
+        if spec.max_attempts is not None:
+            self._deliver(LETTERS)
+
+    def _call(self, leased: Leased) -> None:
+        name = leased.subscription
+        try:
+            if name in self.consumers:
+                self.consumers[name].take(cloud_event(leased))
+            else:
+                receive.receive(name, cloud_event(leased), HANDLERS[name], self.ports)
+        except Transient as error:
+            self._scheduler.note(f"refused, attempt {leased.attempt}: {error}")
+            self._refuse(leased)
+        except InvariantBroken:
+            raise
+        except Exception as error:
+            raise InvariantBroken("handlers-raise-transient-only", f"{name}: {error!r}") from error
+        else:
+            if not self._faults.happens(self._faults.weather.lose_ack):
+                self._scheduler.note("acknowledged")
+                self.bus.acknowledge(leased)
+                self._scheduler.after(self._scheduler.random.random(), lambda: self._deliver(name))
+
+    def _refuse(self, leased: Leased) -> None:
+        self.bus.refuse(leased)
+        spec = self._topology.subscriptions[leased.subscription]
+        self._scheduler.after(spec.retry.pause_s(leased.attempt), lambda: self._deliver(leased.subscription))
+        self._deliver(LETTERS)
+
+
+class Workers:
+    """Ingests, as `launch` begins them: slow, and mortal. Tables are JSON, so that no Parquet is written."""
+
+    def __init__(self, scheduler: Scheduler, faults: Faults) -> None:
+        self._scheduler = scheduler
+        self._faults = faults
+        self.ports: Ports | None = None
+
+    def launch(self, project: str, analysis: str, holder: str) -> None:
+        def begin() -> None:
+            self._scheduler.spawn(f"ingest/{holder}", lambda: self._work(project, analysis, holder))
+
+        self._faults.call("launch", analysis, begin)
+
+    def _work(self, project: str, analysis: str, holder: str) -> None:
+        try:
+            work(self.ports, project, analysis, holder, Tables(self._build, read_table))
+        except Transient as error:
+            self._scheduler.note(f"the ingest gives up: {error}")
+
+    def _build(self, vcf: Path, table: Path, *, progress: Callable[[int], None]) -> TableReport:
+        """Takes up to some minutes while faults last, so that leases are renewed, and run out."""
+        text = vcf.read_text()
+        if not text.startswith("VCF of"):
+            raise VcfRefused("no header", line=1)
+        records = len(text)
+        for part in range(3):
+            self._scheduler.pause(self._scheduler.random.expovariate(1 / (5 if self._faults.over else 30)))
+            if self._faults.happens(self._faults.weather.crash):
+                raise Crashed
+            progress(records * part // 3)
+        table.write_text(json.dumps({"rows": records, "records": records}))
+        return report_of(records)
+
+
+def report_of(rows: int) -> TableReport:
+    return TableReport(rows, rows, rows, {}, (SampleCounts("s1", {}),), (), {}, {}, 0, 0, {}, None)
+
+
+def read_table(table: Path) -> Mapping[str, Any]:
+    return report_of(json.loads(table.read_text())["rows"]).to_json()
+
+
+@dataclass(frozen=True)
+class QuietLogs:
+    """ports.Logs: Batch's tasks wrote one line, or the logs are not there yet."""
+
+    scheduler: Scheduler
+
+    def tail(self, job_uid: str, task: int, *, max_bytes: int) -> tuple[bytes, int]:
+        if self.scheduler.random.random() < 0.1:
+            raise Unavailable(f"no log of {job_uid} yet")
+        line = f"task {task} says goodbye\n".encode()[:max_bytes]
+        return line, len(line)
