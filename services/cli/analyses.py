@@ -170,8 +170,8 @@ def rerun(
     = None,
 ) -> None:
     """Run it again: a new analysis with the same inputs and the version that was run then. Prints its id."""
-    parameters = {"display_id": display_id} if display_id else {}
-    found = session.in_project.post(f"{_path(analysis)}/rerun", key=str(uuid.uuid4()), params=parameters)
+    body = {"display_id": display_id} if display_id else {}
+    found = session.in_project.post(f"{_path(analysis)}/rerun", key=str(uuid.uuid4()), json=body)
     _print_accepted(session, found)
 
 

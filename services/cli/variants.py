@@ -71,7 +71,7 @@ def _check(file: str) -> dict[str, Any]:
     from shared.variants.check import check
 
     try:
-        return check(Path(file))
+        return {**check(Path(file)), "file": file}
     except Exception as error:  # a defect of ours in one file must not keep the others from being checked
         return {"file": file, "error": f"{type(error).__name__}: {error}", "record": None, "line": None}
 

@@ -114,7 +114,16 @@ async def read_body(request: Request, limit_bytes: int) -> bytes:
 
 async def the_body(request: Request) -> dict[str, Any]:
     """The JSON object that was sent. The models of the domain check what is in it, with every reason at once."""
+    return _object(await read_body(request, MAX_REQUEST_BYTES))
+
+
+async def the_optional_body(request: Request) -> dict[str, Any]:
+    """As `the_body`; nothing sent is an empty object."""
     body = await read_body(request, MAX_REQUEST_BYTES)
+    return _object(body) if body else {}
+
+
+def _object(body: bytes) -> dict[str, Any]:
     try:
         found = read_json(body)
     except ValueError as error:
@@ -125,6 +134,7 @@ async def the_body(request: Request) -> dict[str, Any]:
 
 
 TheBody = Annotated[dict[str, Any], Depends(the_body)]
+TheOptionalBody = Annotated[dict[str, Any], Depends(the_optional_body)]
 
 
 def parse(model: type[Model], body: dict[str, Any]) -> Model:

@@ -8,7 +8,7 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from pydantic.json_schema import models_json_schema
 
-from services.miner.new_project import NewProject
+from services.miner.bodies import NewProject, Rerun
 from shared.domain.pipeline import Pipeline
 from shared.domain.request import SubmitRequest
 
@@ -19,12 +19,12 @@ NEW_ANALYSIS = {
 }
 
 
-def request_body(model: str, example: dict[str, Any] | None = None) -> dict[str, Any]:
+def request_body(model: str, example: dict[str, Any] | None = None, *, required: bool = True) -> dict[str, Any]:
     """`openapi_extra` of a route whose body is of that schema."""
     content: dict[str, Any] = {"schema": {"$ref": REF.format(model=model)}}
     if example:
         content["example"] = example
-    return {"requestBody": {"required": True, "content": {"application/json": content}}}
+    return {"requestBody": {"required": required, "content": {"application/json": content}}}
 
 
 def describe(app: FastAPI) -> dict[str, Any]:
@@ -40,7 +40,7 @@ def describe(app: FastAPI) -> dict[str, Any]:
 
 def _schemas() -> dict[str, Any]:
     _, found = models_json_schema(
-        [(SubmitRequest, "validation"), (Pipeline, "validation"), (NewProject, "validation")], ref_template=REF
+        [(model, "validation") for model in (SubmitRequest, Pipeline, NewProject, Rerun)], ref_template=REF
     )
     schemas: dict[str, Any] = found["$defs"]
     request = schemas.pop("SubmitRequest")

@@ -15,7 +15,7 @@ import pytest
 from infra.local.batch.faults import Fault, Quota, write_faults
 from services.cli.exits import Exit
 from shared.domain import paths
-from shared.domain.analysis import CancelRequested, Status
+from shared.domain.analysis import CancelRequested, FailureKind, Status
 from shared.domain.failure import HINTS
 from shared.domain.job import JobState
 from tests.builders import QUEUED, RUNNING, SCHEDULED, a_job, after, an_analysis, at, look, moved
@@ -135,7 +135,7 @@ def test_watch_prints_a_line_for_each_change_and_ends_as_wait_does(stack: Stack,
     assert result.exit_code == Exit.ANALYSIS_FAILED
     assert changes[-1]["status"] == "failed"
     assert len({(change["status"], change["status_detail"]) for change in changes}) == len(changes)
-    assert HINTS["exit_code"] in result.stderr
+    assert HINTS[FailureKind.EXIT_CODE] in result.stderr
 
 
 # -- lists --------------------------------------------------------------------------------------------------------

@@ -6,10 +6,13 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
+import typer
 
 from services.cli.exits import Exit
+from services.cli.main import app
 from shared.domain import paths
 from tests.flow.stack import Iflow, Stack, lines
 
@@ -85,3 +88,19 @@ def test_help_lists_the_exit_codes_and_loads_nothing_heavy() -> None:
     assert "HEAVY []" in printed
     for code in Exit:
         assert f"{code.value} " in printed
+
+
+def _commands(group: Any, words: tuple[str, ...]) -> list[str]:
+    found = getattr(group, "commands", None)
+    if found is None:
+        return [" ".join(words)]
+    return [command for name, one in found.items() for command in _commands(one, (*words, name))]
+
+
+def test_the_page_about_the_command_line_names_every_command_and_code() -> None:
+    page = (Path(__file__).parents[2] / "docs/cli.md").read_text()
+    commands = _commands(typer.main.get_command(app), ("iflow",))
+    assert len(commands) > 20
+    missing = [command for command in commands if command.removesuffix(" show") not in page]
+    assert missing == []
+    assert all(f"| {code.value} |" in page for code in Exit)

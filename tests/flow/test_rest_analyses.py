@@ -236,9 +236,9 @@ def test_reruns_are_numbered_and_a_repeated_one_finds_its_own(stack: Stack) -> N
         "Again rerun 2", "Again rerun 4", "Again rerun 2",
     ]
     assert [a.status_code for a in (second, fourth, repeated)] == [201, 201, 200]
-    named = stack.client.post("/analyses/again/rerun", params={"display_id": "By my name"})
+    named = stack.client.post("/analyses/again/rerun", json={"display_id": "By my name"})
     assert named.json()["slug"] == "by-my-name"
-    taken = stack.client.post("/analyses/again/rerun", params={"display_id": "again"})
+    taken = stack.client.post("/analyses/again/rerun", json={"display_id": "again"})
     assert (taken.status_code, taken.json()["reasons"][0]["field"]) == (422, "display_id")
 
 

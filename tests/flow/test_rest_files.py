@@ -41,7 +41,7 @@ def test_outputs_are_listed_in_pages(stack: Stack) -> None:
     found: list[str] = []
     cursor: str | None = None
     for size in (2, 2, 1):
-        parameters = {"limit": 2, **({"cursor": cursor} if cursor else {})}
+        parameters: dict[str, Any] = {"limit": 2, **({"cursor": cursor} if cursor else {})}
         page = stack.client.get(f"/analyses/{paged.id}/outputs", params=parameters).json()
         assert (len(page["items"]), page["total"]) == (size, 5)
         found += [output["path"] for output in page["items"]]
@@ -69,6 +69,8 @@ def test_a_file_is_sent_whole_or_by_range(
     assert answer.headers["content-length"] == str(len(content))
     assert answer.headers.get("content-range") == content_range
     assert answer.headers["x-content-type-options"] == "nosniff"
+    head = stack.client.head(f"/analyses/{done['id']}/outputs/numbers.txt", headers=headers)
+    assert (head.status_code, head.headers["content-length"], head.content) == (status, str(len(content)), b"")
 
 
 def test_a_range_behind_the_end_is_416(stack: Stack, done: dict[str, Any]) -> None:

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from shared.domain.analysis import Failure, FailureKind, Metrics, Origin, PipelineRun, Status
+from shared.domain.analysis import Failure, FailureKind, Metrics, PipelineRun, Status
 from shared.domain.failure import HINTS
 from shared.domain.job import JobState
-from shared.domain.request import Role, Sample
+from shared.domain.request import Origin, Role, Sample
 from shared.ports import Update
 from tests.builders import QUEUED, RUNNING, SCHEDULED, T0, a_job, after, an_analysis, at, look, moved
 from tests.flow.planted import an_old_one, many, plant
@@ -142,7 +142,7 @@ def test_a_text_is_found_over_the_whole_list_and_a_next_page_only_if_there_is_mo
 def test_each_filter_shows_what_it_says(stack: Stack) -> None:
     project = stack.add_project("each")
     samples = (Sample(name="HG002", role=Role.PROBAND), Sample(name="HG003", role=Role.FATHER))
-    ordered = {"origin": Origin.ORDER, "order_id": "o-1"}
+    ordered: dict[str, Any] = {"origin": Origin.ORDER, "order_id": "o-1"}
     plant(stack, an_old_one(project, "WGS 12/A", samples=samples, created_at=at(1), **ordered))
     plant(stack, an_old_one(project, "Other", created_at=at(2)))
     for parameters in (
@@ -169,8 +169,8 @@ def test_list_and_document_give_the_same_seconds_and_sort_by_them_C32(stack: Sta
     items = stack.client.get("/analyses", params={"sort": "-run_seconds"}, headers=headers).json()["items"]
     assert [item["display_id"] for item in items] == ["longer", "WGS 12/A", "shorter", "none"]
     for found in (document, items[1]):
-        seconds = [found["metrics"][f"{name}_seconds"] for name in ("queue", "prepare", "run")]
-        assert seconds == [120.0, 300.0, 600.0]
+        shown = [found["metrics"][f"{name}_seconds"] for name in ("queue", "prepare", "run")]
+        assert shown == [120.0, 300.0, 600.0]
     assert len(pages(stack, project, sort="-run_seconds", limit=1)) == 4
 
 

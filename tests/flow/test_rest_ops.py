@@ -124,6 +124,7 @@ def test_a_tick_is_published_on_request(stack: Stack) -> None:
     ("POST", "/analyses", b"[]", 400, "not-json"),
     ("POST", "/analyses", b'{"a": NaN}', 400, "not-json"),
     ("POST", "/analyses", b"[" * 100_000, 400, "not-json"),
+    ("POST", "/analyses", b'{"a": "\\ud800"}', 400, "not-json"),
     ("POST", "/analyses", b" " * 1_000_001, 413, "too-large"),
     ("POST", "/events", b" " * 10_000_001, 413, "too-large"),
     ("GET", "/analyses?limit=x", b"", 400, "bad-parameter"),
@@ -140,6 +141,11 @@ def test_every_error_is_a_problem_with_a_code(
     assert answer.headers["content-type"] == "application/problem+json"
     assert set(answer.json()) == PROBLEM
     assert "Traceback" not in answer.text
+
+
+def test_an_event_with_half_a_character_is_published_as_it_is(stack: Stack) -> None:
+    answer = stack.client.post("/events", content=b'{"subject": "\\ud800", "type": "analysis.submit"}')
+    assert (answer.status_code, answer.json()["attributes"]) == (202, {"type": "analysis.submit", "project": "demo"})
 
 
 def test_a_large_body_is_taken_where_events_are_published(stack: Stack) -> None:

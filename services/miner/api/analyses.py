@@ -8,7 +8,18 @@ from fastapi import APIRouter, Header, Query, Response
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel
 
-from services.miner.context import TheAnalysis, TheBody, TheCaller, TheKey, ThePorts, TheProject, loaded
+from services.miner.bodies import Rerun
+from services.miner.context import (
+    TheAnalysis,
+    TheBody,
+    TheCaller,
+    TheKey,
+    TheOptionalBody,
+    ThePorts,
+    TheProject,
+    loaded,
+    parse,
+)
 from services.miner.listing import Filters
 from services.miner.openapi import NEW_ANALYSIS, request_body
 from services.miner.pages import decode_cursor, encode_cursor, page_of
@@ -106,18 +117,21 @@ def cancel(stored: TheAnalysis, ports: ThePorts, caller: TheCaller) -> Response:
     return _whole(_announced(ports, found), 202)
 
 
-@router.post("/{analysis}/rerun", status_code=201, response_model=Analysis,
-             responses={200: {"model": Analysis, "description": "This rerun was asked for before."},
-                        **documented(400, 404, 422, 503)})
+@router.post(
+    "/{analysis}/rerun", status_code=201, response_model=Analysis,
+    openapi_extra=request_body("Rerun", {"display_id": "WGS 12/A repeated"}, required=False),
+    responses={200: {"model": Analysis, "description": "This rerun was asked for before."},
+               **documented(400, 404, 413, 422, 503)},
+)
 def run_again(
-    stored: TheAnalysis, ports: ThePorts, caller: TheCaller, key: TheKey,
-    display_id: Annotated[str | None, Query(description="Of the new one; else the old one's with `rerun N`.")] = None,
+    stored: TheAnalysis, ports: ThePorts, caller: TheCaller, key: TheKey, body: TheOptionalBody
 ) -> Response:
     """A new analysis with the same inputs and the definition that was run then. The old one stays as it is."""
     old = loaded(stored).analysis
+    wanted = parse(Rerun, body)
     request_id = key or ports.new_id()
     repeated = ports.documents.get(paths.analysis_doc(old.project, paths.analysis_id(old.project, request_id)))
-    found = rerun(ports, old, request_id=request_id, display_id=display_id, by=caller, source=SOURCE)
+    found = rerun(ports, old, request_id=request_id, display_id=wanted.display_id, by=caller, source=SOURCE)
     return _whole(_announced(ports, found), 200 if repeated else 201, Location=_location(found.analysis))
 
 

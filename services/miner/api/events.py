@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import json
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, Header, Query, Request
 from pydantic import BaseModel
@@ -12,6 +11,7 @@ from starlette.concurrency import run_in_threadpool
 from services.miner.context import ThePorts, read_body
 from services.miner.problems import documented
 from shared.domain.events import EventType, Topic
+from shared.domain.json_text import read_json
 from shared.ports import Message
 
 router = APIRouter(prefix="/events", tags=["events"])
@@ -53,8 +53,8 @@ async def publish(
 
 def _attributes(data: bytes) -> dict[str, str]:
     try:
-        body: Any = json.loads(data)
-    except (ValueError, RecursionError):
+        body = read_json(data)
+    except ValueError:
         return {}
     if not isinstance(body, dict):
         return {}

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Annotated, Literal
 from urllib.parse import quote
 
-from fastapi import APIRouter, Header, Query
+from fastapi import APIRouter, Header, Query, Request
 from fastapi.responses import Response, StreamingResponse
 from pydantic import BaseModel, Field
 
@@ -70,7 +70,7 @@ def list_outputs(
                **documented(400, 404, 416, 503)},
 )
 def download(
-    path: str, stored: TheAnalysis, ports: ThePorts,
+    request: Request, path: str, stored: TheAnalysis, ports: ThePorts,
     range_: Annotated[str | None, Header(alias="Range", description="One range, as `bytes=0-1023`.")] = None,
     if_range: Annotated[str | None, Header(description="The ETag that the range is meant for.")] = None,
 ) -> Response:
@@ -89,7 +89,7 @@ def download(
     if wanted:
         headers["Content-Range"] = f"bytes {part.start}-{part.start + part.length - 1}/{file.size}"
     kind = mimetypes.guess_type(name)[0] or "application/octet-stream"
-    content = _chunks(ports, analysis.bucket, file.path, part)
+    content = _chunks(ports, analysis.bucket, file.path, part) if request.method == "GET" else iter(())
     return StreamingResponse(content, 206 if wanted else 200, headers, media_type=kind)
 
 

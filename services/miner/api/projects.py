@@ -7,8 +7,8 @@ from typing import Self
 from fastapi import APIRouter, Response
 from pydantic import BaseModel
 
+from services.miner.bodies import NewProject
 from services.miner.context import TheBody, ThePorts, parse
-from services.miner.new_project import NewProject
 from services.miner.openapi import request_body
 from services.miner.problems import Refusal, documented
 from shared.domain import paths

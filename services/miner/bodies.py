@@ -1,4 +1,4 @@
-"""A project as people ask for it."""
+"""What people send, where it is no model of the domain."""
 
 from __future__ import annotations
 
@@ -33,3 +33,11 @@ class NewProject(BaseModel):
             google_project=self.google_project, region=self.region, service_account=self.service_account,
             created_at=ports.clock(),
         )
+
+
+class Rerun(BaseModel):
+    """How the new analysis is to differ from the old one."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    display_id: str | None = Field(default=None, description="Of the new one; else the old one's and `rerun 2`, 3, ...")
