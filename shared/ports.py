@@ -128,6 +128,10 @@ class Message:
     ordering_key: str = ""
 
 
+LAST_ERROR = "iflow-last-error"
+"""Attribute of a dead letter: what its last handler said, where the bus knows it (Pub/Sub does not)."""
+
+
 class Bus(Protocol):
     def publish(self, topic: str, message: Message) -> str:
         """Returns the message id once the bus has it. `topic` is a short name of infra/topology.yaml."""

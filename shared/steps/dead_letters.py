@@ -10,14 +10,13 @@ from shared.delivery import Delivery
 from shared.domain import paths
 from shared.domain.clock import iso
 from shared.domain.errors import Conflict, NotFound, Permanent
-from shared.ports import Create, Message, Ports, Update
+from shared.ports import LAST_ERROR, Create, Message, Ports, Update
 from shared.steps.projects import bucket_of, project
 from shared.topology import topology
 
 SOURCE = "CloudPubSubDeadLetterSourceSubscription"
 ATTEMPTS = "CloudPubSubDeadLetterSourceDeliveryCount"
 PREFIX = "CloudPubSubDeadLetter"
-LAST_ERROR = "iflow-last-error"
 REPLAY_TO = "iflow-replay-to"
 """On a replayed message: the one subscription that it is meant for, since a topic reaches all of them."""
 

@@ -18,8 +18,11 @@ from pathlib import Path
 from shared.adapters.embedded.sqlite import Database
 from shared.domain.clock import iso
 from shared.domain.events import Topic
-from shared.ports import Clock, Message
+from shared.ports import LAST_ERROR, Clock, Message
 from shared.topology import Topology
+
+LONGEST_REASON = 1_000
+"""Characters of an attribute, of which Pub/Sub allows 1,024 bytes."""
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS queue (
@@ -108,10 +111,10 @@ class SqliteBus:
         for row in rows:
             self._give_up(connection, _leased(subscription, row))
 
-    def _give_up(self, connection: sqlite3.Connection, leased: Leased) -> None:
+    def _give_up(self, connection: sqlite3.Connection, leased: Leased, reason: str = "") -> None:
         """Nothing, when the message was acknowledged meanwhile by another delivery of it."""
         if connection.execute("DELETE FROM queue WHERE id = ?", (leased.row,)).rowcount:
-            self._put(connection, self._topology.dead_letter_topic, dead_letter(leased), uuid.uuid4().hex)
+            self._put(connection, self._topology.dead_letter_topic, dead_letter(leased, reason), uuid.uuid4().hex)
 
     def acknowledge(self, leased: Leased) -> None:
         with self._db.transaction() as connection:
@@ -119,12 +122,12 @@ class SqliteBus:
         with self.published:
             self.published.notify_all()
 
-    def refuse(self, leased: Leased) -> None:
-        """Due again after the back-off; a dead letter once the attempts are used up."""
+    def refuse(self, leased: Leased, reason: str = "") -> None:
+        """Due again after the back-off; a dead letter, with the reason, once the attempts are used up."""
         spec = self._topology.subscriptions[leased.subscription]
         with self._db.transaction() as connection:
             if spec.max_attempts is not None and leased.attempt >= spec.max_attempts:
-                self._give_up(connection, leased)
+                self._give_up(connection, leased, reason)
             else:
                 due = self._clock().timestamp() + spec.retry.pause_s(leased.attempt)
                 connection.execute("UPDATE queue SET due_at = ? WHERE id = ?", (due, leased.row))
@@ -164,8 +167,8 @@ def _leased(subscription: str, row: tuple[int, str, bytes, str, str, str, int]) 
     )
 
 
-def dead_letter(leased: Leased) -> Message:
-    """As Pub/Sub forwards it: the original, whole, with where it came from beside its own attributes.
+def dead_letter(leased: Leased, reason: str = "") -> Message:
+    """As Pub/Sub forwards it: the original, whole, with where it came from (and why) beside its own attributes.
 
     It keeps its ordering key, so that a replay takes its right place.
     """
@@ -176,6 +179,7 @@ def dead_letter(leased: Leased) -> Message:
             "CloudPubSubDeadLetterSourceSubscription": leased.subscription,
             "CloudPubSubDeadLetterSourceTopicPublishTime": leased.published_at,
             "CloudPubSubDeadLetterSourceDeliveryCount": str(leased.attempt),
+            **({LAST_ERROR: reason[:LONGEST_REASON]} if reason else {}),
         },
         leased.message.ordering_key,
     )

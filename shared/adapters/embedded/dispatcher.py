@@ -76,10 +76,10 @@ class Dispatcher:
             self._functions[name](cloud_event(delivery))
         except Transient as error:
             log.warning("will be delivered again", extra={"subscription": name, "reason": str(error)})
-            self._bus.refuse(delivery)
-        except Exception:
+            self._bus.refuse(delivery, str(error))
+        except Exception as error:
             log.exception("the function failed; the message will be delivered again", extra={"subscription": name})
-            self._bus.refuse(delivery)
+            self._bus.refuse(delivery, f"{type(error).__name__}: {error}")
         else:
             self._bus.acknowledge(delivery)
         finally:

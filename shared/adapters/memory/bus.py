@@ -92,20 +92,20 @@ class MemoryBus:
         with self._lock:
             self._queues[leased.subscription].pop(leased.row, None)
 
-    def refuse(self, leased: Leased) -> None:
-        """Due again after the back-off; a dead letter once the attempts are used up."""
+    def refuse(self, leased: Leased, reason: str = "") -> None:
+        """Due again after the back-off; a dead letter, with the reason, once the attempts are used up."""
         spec = self._topology.subscriptions[leased.subscription]
         with self._lock:
             waiting = self._queues[leased.subscription].get(leased.row)
             if waiting is None:
                 return
             if spec.max_attempts is not None and leased.attempt >= spec.max_attempts:
-                self._give_up(leased)
+                self._give_up(leased, reason)
             else:
                 waiting.due_at = self._clock().timestamp() + spec.retry.pause_s(leased.attempt)
 
-    def _give_up(self, leased: Leased) -> None:
-        self._put(self._topology.dead_letter_topic, dead_letter(leased))
+    def _give_up(self, leased: Leased, reason: str = "") -> None:
+        self._put(self._topology.dead_letter_topic, dead_letter(leased, reason))
         del self._queues[leased.subscription][leased.row]
 
     def take_back_leases(self) -> None:
