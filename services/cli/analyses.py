@@ -267,12 +267,18 @@ def _print_accepted(session: Session, document: Mapping[str, Any]) -> None:
 
 
 def _print_list(items: Sequence[Mapping[str, Any]]) -> None:
-    render.table(
-        ("DISPLAY ID", "STATUS", "PIPELINE", "CREATED", "QUEUE", "RUN", "ID", "DETAIL"),
-        [(a["display_id"], a["status"], f"{a['pipeline']['slug']}@{a['pipeline']['version']}",
-          render.moment(a["created_at"]), render.span(a["metrics"]["queue_seconds"]),
-          render.span(a["metrics"]["run_seconds"]), a["id"], a["status_detail"]) for a in items],
-    )
+    """A terminal has no room for the ids: every command takes the display id, too."""
+    columns = ["DISPLAY ID", "STATUS", "PIPELINE", "CREATED", "QUEUE", "RUN", "DETAIL"]
+    rows = [
+        [a["display_id"], a["status"], f"{a['pipeline']['slug']}@{a['pipeline']['version']}",
+         render.moment(a["created_at"]), render.span(a["metrics"]["queue_seconds"]),
+         render.span(a["metrics"]["run_seconds"]), a["status_detail"]] for a in items
+    ]
+    if not render.to_people():
+        columns.insert(-1, "ID")
+        for row, analysis in zip(rows, items, strict=True):
+            row.insert(-1, analysis["id"])
+    render.table(columns, rows)
 
 
 def _cancel_one(session: Session, analysis: str) -> dict[str, Any]:

@@ -19,13 +19,17 @@ STYLES = {
 }
 
 
+def to_people() -> bool:
+    """Whether stdout is a terminal, which is as wide as it is."""
+    return sys.stdout.isatty()
+
+
 def put(drawn: RenderableType) -> None:
     """On a terminal with colours and in its width; elsewhere as plain lines without blanks at their ends."""
     from rich.console import Console
 
-    people = sys.stdout.isatty()
-    console = Console(width=None if people else WIDE, highlight=False, markup=False, emoji=False)
-    if people:
+    console = Console(width=None if to_people() else WIDE, highlight=False, markup=False, emoji=False)
+    if to_people():
         console.print(drawn)
         return
     with console.capture() as captured:
@@ -34,14 +38,14 @@ def put(drawn: RenderableType) -> None:
 
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[Any]], *, title: str | None = None) -> None:
-    """Columns are as wide as their content; a number stands on the right."""
+    """Columns are as wide as their content; on a narrow terminal all but a status or a time are folded."""
     from rich.table import Table
     from rich.text import Text
 
     cells = [list(row) for row in rows]
     drawn = Table(*columns, box=None, pad_edge=False, title=title, title_justify="left", header_style="bold")
     for column, name in zip(drawn.columns, columns, strict=True):
-        column.no_wrap = name not in ("DETAIL", "REASON", "TITLE")
+        column.no_wrap = name in ("STATUS", "VERSION", "QUEUE", "RUN", "SIZE", "KIND")
         column.overflow = "fold"
     for row in cells:
         drawn.add_row(*(Text(text(value), style=STYLES.get(str(value), "")) for value in row))
@@ -109,7 +113,8 @@ def facts(pairs: Iterable[tuple[str, Any]]) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    drawn = Table(box=None, show_header=False, pad_edge=False)
+    drawn = Table("", "", box=None, show_header=False, pad_edge=False)
+    drawn.columns[1].overflow = "fold"
     for name, value in pairs:
         if value not in (None, "", [], "-"):
             drawn.add_row(Text(name, style="bold"), Text(text(value), style=STYLES.get(str(value), "")))
