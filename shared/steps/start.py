@@ -7,6 +7,7 @@ import json
 from shared.domain.acceptance import job_files, job_spec
 from shared.domain.analysis import Analysis
 from shared.domain.errors import EngineRefused
+from shared.domain.job import JobState
 from shared.domain.lifecycle import Advanced, Answer, job_created, job_refused
 from shared.ports import Ports
 from shared.steps.announce import announce, publish_unsent
@@ -27,13 +28,10 @@ def start(ports: Ports, loaded: Loaded) -> Loaded:
     try:
         job = ports.engine.start(job_spec(analysis, ports.notify_topic))
     except EngineRefused as refused:
-        sentence = str(refused)
-        loaded, _ = decide(
-            ports.documents, analysis.doc_path,
-            lambda current: job_refused(current, sentence, ports.clock(), ports.rules), known=loaded,
-        )
-        announce(ports.documents, ports.bus, as_stored(loaded))
-        return loaded
+        job = ports.engine.describe(analysis.job.name)
+        if job.state is JobState.NOT_FOUND:
+            return _refused(ports, loaded, str(refused))
+        # An earlier CreateJob had its effect though its answer was lost: the job runs, whatever Batch would say now.
 
     def noted(current: Analysis) -> Answer:
         answer = with_logs_url(ports, job_created(current, job, ports.clock()))
@@ -42,4 +40,13 @@ def start(ports: Ports, loaded: Loaded) -> Loaded:
     loaded, _ = decide(ports.documents, analysis.doc_path, noted, known=loaded)
     if loaded.analysis.cancel_requested and not loaded.analysis.status.final:
         ports.engine.cancel(loaded.analysis.job.name)  # asked for before there was a job to cancel
+    return loaded
+
+
+def _refused(ports: Ports, loaded: Loaded, sentence: str) -> Loaded:
+    loaded, _ = decide(
+        ports.documents, loaded.analysis.doc_path,
+        lambda current: job_refused(current, sentence, ports.clock(), ports.rules), known=loaded,
+    )
+    announce(ports.documents, ports.bus, as_stored(loaded))
     return loaded
