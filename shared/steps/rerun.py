@@ -34,9 +34,12 @@ def rerun(
         try:
             return accept(ports, _request(old, request_id, name, by), source=source, rerun_of=old, to_be_started=True)
         except RequestRefused as refused:
-            taken = display_id is None and [reason.field for reason in refused.reasons] == ["display_id"]
-            if not taken:  # else somebody took the name in this moment: the next one
+            fields = [reason.field for reason in refused.reasons]
+            if display_id is None and fields == ["request_id"]:  # this very request has got its name in this moment
+                return rerun(ports, old, request_id=request_id, display_id=None, by=by, source=source)
+            if display_id is not None or fields != ["display_id"]:
                 raise
+            # Somebody else took the name in this moment: the next one.
     raise RequestRefused((Reason(field="display_id", message="every name that follows from the old one is taken"),))
 
 
