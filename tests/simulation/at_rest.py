@@ -18,7 +18,7 @@ from tests.simulation.batch import BatchModel, End, Job
 from tests.simulation.clients import Answers
 from tests.simulation.functions import Functions
 from tests.simulation.invariants import FINAL, require
-from tests.simulation.plan import Plan, Request
+from tests.simulation.plan import Plan, Request, Rerun
 
 MOST_INGESTS_THAT_DIE = 5
 OF_JOB = {JobState.SUCCEEDED: "succeeded", JobState.FAILED: "failed", JobState.CANCELLED: "cancelled"}
@@ -109,6 +109,8 @@ class Rest:
         for name, consumer in self.functions.consumers.items():
             effects = consumer.effects.get(data["id"], [])
             found = [kind for _, kind in effects]
+            if path in self.answers.forced:
+                found = list(dict.fromkeys(found))  # announced again, for each time that it was done again
             if name != "orders":
                 found.sort(key=lambda kind: expected.index(kind) if kind in expected else -1)
             require(found == expected, "each-event-once-in-order", f"{name} of {path}: {found}, not {expected}")
@@ -139,10 +141,21 @@ class Rest:
             require(claim and claim.data["analysis_id"] == data["id"], "one-owner-per-slug", data["slug"])
         for request in self.plan.requests:
             self._answered(request, analyses, rejections)
+        for again in self.plan.reruns:
+            if again.name in self.answers.accepted:
+                self._ran_again(again, analyses)
         for name, message in self.plan.unreadable:
             mine = [r for r in rejections if r["attributes"].get("name") == name]
             if name in self.answers.published:
                 require(mine, "nothing-lost", f"{name}: {message.data!r} is nowhere")
+
+    def _ran_again(self, again: Rerun, analyses: Mapping[str, Data]) -> None:
+        project = again.request.project
+        new = analyses.get(paths.analysis_doc(project, again.analysis_id))
+        old = analyses[paths.analysis_doc(project, again.request.analysis_id)]
+        require(new, "nothing-lost", f"{again.name} is gone")
+        same = all(new[field] == old[field] for field in ("inputs", "pipeline", "samples", "origin", "order_id"))
+        require(same and new["rerun_of"] == old["id"], "a-rerun-is-the-same-again", again.name)
 
     def _answered(self, request: Request, analyses: Mapping[str, Data], rejections: list[Data]) -> None:
         """A document or a rejection, for every request that a client was told of; never both, never none."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import Enum
 from random import Random
 
@@ -18,6 +18,10 @@ from tests.simulation.faults import Faults
 from tests.simulation.schedule import Scheduler
 
 BATCH_TOPIC = "batch-events"
+MOST_REPEATS = 6
+MOST_SKEW_S = 5.0
+"""By which Batch's clock and ours may differ."""
+
 PROJECT_NUMBER = "123456789"
 FINAL = (JobState.SUCCEEDED, JobState.FAILED, JobState.CANCELLED)
 ENDING = (*FINAL, JobState.CANCELLATION_IN_PROGRESS)
@@ -108,7 +112,7 @@ class BatchModel:
         self._publish = publish
         self._changed = changed
         self.jobs: dict[str, Job] = {}
-        self.cancelled: set[str] = set()
+        self._skew = timedelta(seconds=self._random.uniform(-MOST_SKEW_S, MOST_SKEW_S))
 
     def fate_of(self, analysis_id: str) -> Fate:
         return self._fates[analysis_id]
@@ -119,11 +123,14 @@ class BatchModel:
         if (job := self.jobs.get(spec.name)) is not None:
             if job.deleted:  # the request id is known for an hour at least, and answered as the first time
                 return JobSeen(spec.name, JobState.QUEUED, job.uid, job.created_at)
+            shown = self._scheduler.now_s >= job.visible_from_s
+            if shown and self._faults.happens(self._faults.weather.refuse_repeat):
+                raise EngineRefused("PERMISSION_DENIED", "the caller lost the right to create jobs meanwhile")
             return self.describe(spec.name)  # ALREADY_EXISTS, as the real adapter answers it
         fate = self._fates[spec.labels["iflow-analysis"]]
         if fate.end is End.REFUSED:
             raise EngineRefused("INVALID_ARGUMENT", "field machine_type is invalid")
-        now_s, now = self._scheduler.now_s, self._scheduler.clock()
+        now_s, now = self._scheduler.now_s, self._clock()
         job = Job(spec, fate, f"{spec.job_id[:20]}-{len(self.jobs)}", now, now_s + fate.hidden_s, updated_at=now)
         job.task_states = [TaskState.PENDING] * fate.tasks
         job.task_events = [[] for _ in range(fate.tasks)]
@@ -142,9 +149,11 @@ class BatchModel:
         job = self.jobs.get(name)
         if job is None or job.deleted or self._scheduler.now_s < job.visible_from_s or job.state in ENDING:
             return
-        self.cancelled.add(name)
         self._after(job, self._random.uniform(0, 5), lambda: self._move(job, JobState.CANCELLATION_IN_PROGRESS))
         self._after(job, 5 + job.fate.cancel_s, lambda: self._set(job, JobState.CANCELLED))
+
+    def _clock(self) -> datetime:
+        return self._scheduler.clock() + self._skew
 
     def _seen(self, job: Job) -> JobSeen:
         """Status events in no order, and the tasks only once there may be any."""
@@ -243,7 +252,7 @@ class BatchModel:
             self._notify(_job_note(job, previous, self._random))
 
     def _tell(self, job: Job, sentence: str) -> None:
-        job.updated_at = self._scheduler.clock()
+        job.updated_at = self._clock()
         job.events.append(StatusEvent(job.updated_at, sentence, "STATUS_CHANGED"))
 
     def _task(self, job: Job, n: int, state: TaskState, exit_code: int | None = None) -> None:
@@ -251,7 +260,7 @@ class BatchModel:
         sentence = f"Task state is updated from {previous} to {state} on zones/us-central1-a/instances/1"
         if exit_code is not None:
             sentence += f" due to task failure with exit code {exit_code}"
-        job.task_events[n].append(StatusEvent(self._scheduler.clock(), sentence, "STATUS_CHANGED", state, exit_code))
+        job.task_events[n].append(StatusEvent(self._clock(), sentence, "STATUS_CHANGED", state, exit_code))
         self._notify(_task_note(job, n, state))
 
     def _notify(self, note: Message) -> None:
@@ -259,7 +268,7 @@ class BatchModel:
         faults, weather = self._faults, self._faults.weather
         if faults.happens(weather.lose_note):
             return
-        for _ in range(1 + faults.happens(weather.repeat_note)):
+        for _ in range(self._random.randint(2, MOST_REPEATS) if faults.happens(weather.repeat_note) else 1):
             late_s = self._random.uniform(0, 300) if faults.happens(weather.delay_note) else self._random.random()
             self._scheduler.after(late_s, lambda: self._publish(BATCH_TOPIC, note))
 

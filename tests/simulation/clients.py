@@ -9,13 +9,16 @@ from typing import TypeVar
 from shared.domain import paths
 from shared.domain.analysis import Analysis
 from shared.domain.errors import Transient
+from shared.domain.events import EventType, analysis_event
 from shared.domain.lifecycle import request_cancel
 from shared.domain.request import RequestRefused, parse_request
 from shared.ports import Message, Ports
 from shared.steps.accept import accept
-from shared.steps.announce import announce
+from shared.steps.announce import announce, message_of
+from shared.steps.rerun import rerun
 from shared.steps.store import Loaded, as_stored, decide
-from tests.simulation.plan import Cancel, Request
+from tests.simulation.invariants import InvariantBroken
+from tests.simulation.plan import Cancel, Request, Rerun
 from tests.simulation.schedule import Scheduler
 
 T = TypeVar("T")
@@ -31,6 +34,7 @@ class Answers:
     accepted: set[str] = field(default_factory=set)
     refused: dict[str, RequestRefused] = field(default_factory=dict)
     cancels: set[str] = field(default_factory=set)
+    forced: set[str] = field(default_factory=set)
 
 
 class Clients:
@@ -50,6 +54,26 @@ class Clients:
 
     def cancel(self, cancel: Cancel) -> None:
         self._scheduler.spawn(f"canceller/{cancel.request.name}", lambda: self._cancel(cancel.request), cancel.delay_s)
+
+    def rerun(self, again: Rerun) -> None:
+        for n in range(again.copies):
+            self._scheduler.spawn(f"rerunner-{n}/{again.request.name}", lambda: self._rerun(again), again.at_s)
+
+    def force_ingest(self, request: Request, at_s: float) -> None:
+        """As services/miner/api/analyses.py answers POST .../ingest?force=true."""
+        command = analysis_event(
+            EventType.INGEST, project=request.project, analysis=request.analysis_id, sequence=0,
+            at=self._ports.clock(), data={"analysis_id": request.analysis_id, "force": True},
+        )
+        again = message_of(command.model_copy(update={"id": f"{request.analysis_id}.ingest-forced"}))
+
+        def ask() -> None:
+            stored = self._until_it_works(lambda: self._ports.documents.get(_path(request)))
+            if stored is not None and stored.data["status"] == "succeeded":
+                self._answers.forced.add(stored.path)
+                self._until_it_works(lambda: self._ports.bus.publish("analysis-commands", again))
+
+        self._scheduler.spawn(f"forcer/{request.name}", ask, at_s)
 
     def publish(self, topic: str, message: Message, name: str) -> None:
         if self._until_it_works(lambda: self._ports.bus.publish(topic, message)) is not None:
@@ -72,7 +96,7 @@ class Clients:
 
     def _cancel(self, request: Request) -> None:
         """As services/miner/api/analyses.py answers POST .../cancel; a client that gets 404 comes again."""
-        path = paths.analysis_doc(request.project, request.analysis_id)
+        path = _path(request)
 
         def attempt() -> Loaded | None:
             stored = self._ports.documents.get(path)
@@ -90,6 +114,24 @@ class Clients:
             self._answers.cancels.add(path)
             self._announce(asked)
 
+    def _rerun(self, again: Rerun) -> None:
+        """As services/miner/api/analyses.py answers POST .../rerun."""
+
+        def attempt() -> Loaded | None:
+            stored = self._ports.documents.get(_path(again.request))
+            return None if stored is None else rerun(
+                self._ports, Analysis.from_document(stored.data), request_id=again.request_id, display_id=None,
+                by="rerunner@example.org", source="REST",
+            )
+
+        try:
+            found = self._until_it_works(attempt)
+        except RequestRefused as refused:
+            raise InvariantBroken("a-rerun-is-never-refused", f"{again.name}: {refused}") from refused
+        if found is not None:
+            self._answers.accepted.add(again.name)
+            self._announce(found)
+
     def _announce(self, loaded: Loaded) -> None:
         try:
             announce(self._ports.documents, self._ports.bus, as_stored(loaded))
@@ -106,3 +148,7 @@ class Clients:
                 self._scheduler.note(f"comes again: {error}")
             self._scheduler.pause(min(LONGEST_PAUSE_S, 2.0**n))
         return None
+
+
+def _path(request: Request) -> str:
+    return paths.analysis_doc(request.project, request.analysis_id)

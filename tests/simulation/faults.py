@@ -43,6 +43,7 @@ class Weather:
     lose_note: float
     repeat_note: float
     delay_note: float
+    refuse_repeat: float
     outages: tuple[Outage, ...]
 
     @classmethod
@@ -56,8 +57,9 @@ class Weather:
         outages = [_outage(random, until, storm) for _ in range(random.choice((0, 0, 1, 2)) + 2 * storm)]
         return cls(
             until, fail_before=chance(0.02, 0.1), fail_after=chance(0.02, 0.1), crash=chance(0.01, 0.05),
-            stall=chance(0.02, 0.1), deliver_twice=chance(0.1, 0.5), lose_ack=chance(0.05, 0.2),
+            stall=chance(0.05, 0.25), deliver_twice=chance(0.1, 0.5), lose_ack=chance(0.05, 0.2),
             lose_note=chance(0.2, 1.0), repeat_note=chance(0.2, 0.5), delay_note=chance(0.2, 0.5),
+            refuse_repeat=chance(0.2),
             outages=tuple(outages),
         )
 

@@ -45,6 +45,7 @@ class Checks:
         self._documents = documents
         self._objects = objects
         self.batch: BatchModel | None = None
+        self.forced: set[str] = set()
         self._before: dict[str, Data] = {}
         self._published: set[str] = set()
 
@@ -143,10 +144,12 @@ class Checks:
         if ingest["status"] in ("running", "ready"):
             require(data["status"] == "succeeded", "ingest-after-success", f"{path}: {data['status']}")
         if ingest["status"] == "running":
+            visible = ("files", "rows", "cache", "report")
+            require(all(ingest[f] == old[f] for f in visible), "visible-until-replaced", f"{path}: {ingest['files']}")
             taken = old["status"] != "running" or old["lease"]["holder"] != ingest["lease"]["holder"]
             free = old["status"] != "running" or old["lease"]["until"] <= data["updated_at"]
             require(not taken or free, "one-holder-of-a-lease", f"{path}: taken from {old['lease']}")
-        if old and old["status"] == "ready":
+        if old and old["status"] == "ready" and path not in self.forced:
             require(ingest == old, "ready-once", f"{path}: the ingest was ready already")
         if ingest["status"] == "ready":
             self._nothing_half(path, data["bucket"], ingest)

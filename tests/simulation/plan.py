@@ -71,11 +71,34 @@ class Cancel:
 
 
 @dataclass(frozen=True)
+class Rerun:
+    """Asked for so often at once, by clients of one request id, some time after the beginning."""
+
+    request: Request
+    at_s: float
+    copies: int
+
+    @property
+    def name(self) -> str:
+        return f"rerun-{self.request.name}"
+
+    @property
+    def request_id(self) -> str:
+        return f"request-{self.name}"
+
+    @property
+    def analysis_id(self) -> str:
+        return paths.analysis_id(self.request.project, self.request_id)
+
+
+@dataclass(frozen=True)
 class Plan:
     """`poison` are messages that no handler can ever take, by topic; `unreadable` are submits that are no events."""
 
     requests: tuple[Request, ...]
     cancels: tuple[Cancel, ...]
+    reruns: tuple[Rerun, ...]
+    forced_ingests: tuple[tuple[Request, float], ...]
     unreadable: tuple[tuple[str, Message], ...]
     poison: tuple[tuple[str, Message], ...]
     fates: dict[str, Fate] = field(default_factory=dict)
@@ -104,9 +127,15 @@ def draw(random: Random) -> Plan:
     requests = _requests(random)
     good = [request for request in requests if request.good]
     fates = {r.analysis_id: Fate.draw(random, PIPELINES[r.body["pipeline"]]) for r in good}
+    reruns = [
+        Rerun(request, random.uniform(20, 300), random.choice((1, 2, 3)))
+        for request in good if random.random() < 0.2
+    ]
+    fates |= {r.analysis_id: Fate.draw(random, PIPELINES[r.request.body["pipeline"]]) for r in reruns}
+    forced = [(request, random.uniform(60, 400)) for request in good if random.random() < 0.1]
     cancels = [_cancel(random, request) for request in good if random.random() < 0.35]
     return Plan(
-        tuple(requests), tuple(cancels), _unreadable(random), _poison(random), fates,
+        tuple(requests), tuple(cancels), tuple(reruns), tuple(forced), _unreadable(random), _poison(random), fates,
         tuple(random.uniform(5, 250) for _ in range(random.choice((0, 0, 1, 2)))), storm,
     )
 

@@ -95,7 +95,7 @@ class World:
         self.answers = Answers()
         self.ports = self._ports()
         self.clients = Clients(self.scheduler, self.ports, self.answers)
-        self.checks.batch = self.batch
+        self.checks.batch, self.checks.forced = self.batch, self.answers.forced
         self.functions.ports = self.workers.ports = self.ports
 
     def _ports(self) -> Ports:
@@ -154,6 +154,10 @@ class World:
         for cancel in plan.cancels:
             if cancel.on is None:
                 self.clients.cancel(cancel)
+        for again in plan.reruns:
+            self.clients.rerun(again)
+        for request, at_s in plan.forced_ingests:
+            self.clients.force_ingest(request, at_s)
         for name, message in plan.unreadable:
             self._send(name, "analysis-commands", message, random.uniform(0, 60))
         for topic, message in plan.poison:
