@@ -65,9 +65,8 @@ class Api:
         import httpx
 
         self.address = address
-        user = os.environ.get("IFLOW_USER") or getpass.getuser()
         self._http = httpx.Client(
-            base_url=f"{address}/api/v1", timeout=TIMEOUT_S, headers={"X-Requested-By": _ascii(user)}
+            base_url=f"{address}/api/v1", timeout=TIMEOUT_S, headers={"X-Requested-By": _ascii(_user())}
         )
 
     def close(self) -> None:
@@ -158,6 +157,14 @@ def raise_for(answer: httpx.Response, address: str) -> None:
     if answer.status_code in (401, 403):
         raise Failed(Exit.NOT_ALLOWED, sentence)
     raise Failed(Exit.NOT_REACHABLE if answer.status_code >= 500 else Exit.BAD_DATA, sentence)
+
+
+def _user() -> str:
+    """IFLOW_USER, else who is logged in; a container may have no name for its user."""
+    try:
+        return os.environ.get("IFLOW_USER") or getpass.getuser()
+    except (KeyError, OSError):
+        return "unknown"
 
 
 def _ascii(text: str) -> str:

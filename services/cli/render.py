@@ -104,7 +104,8 @@ def cost(found: Mapping[str, Any] | None) -> str:
         return "-"
     if found["amount"] is None:
         return f"not known: {found['reason']}"
-    amount = f"{found['amount']:.4f} {found['currency']} ({found['basis']})"
+    small = 0 < found["amount"] < 0.0001
+    amount = f"{'< 0.0001' if small else format(found['amount'], '.4f')} {found['currency']} ({found['basis']})"
     return amount if found["complete"] else f"{amount}, incomplete: {found['reason']}"
 
 

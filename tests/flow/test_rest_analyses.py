@@ -13,7 +13,9 @@ from infra.local.batch.faults import Fault, Quota, write_faults
 from shared.domain import paths
 from shared.domain.analysis import Status
 from shared.domain.pipeline import Pipeline
+from shared.domain.request import parse_request
 from shared.ports import Query, Update
+from shared.steps.accept import accept
 from shared.steps.register import register_pipeline
 from tests.flow.planted import an_old_one, plant
 from tests.flow.stack import Stack
@@ -64,6 +66,29 @@ def test_a_repeated_request_finds_its_own_analysis(stack: Stack) -> None:
     other = stack.client.post("/analyses", json={**body, "display_id": "Twice"}, headers={"Idempotency-Key": "once"})
     assert other.status_code == 422
     assert [reason["field"] for reason in other.json()["reasons"]] == ["request_id"]
+
+
+def test_20_parallel_clients_with_one_key_make_one_analysis(stack: Stack) -> None:
+    inputs = {"exit_code": 0, "runtime_seconds": 0}
+    body = {"display_id": "All at once", "pipeline": "fail-on-request", "inputs": inputs}
+
+    def ask(_: int) -> str:
+        return str(stack.client.post("/analyses", json=body, headers={"Idempotency-Key": "at-once"}).json()["id"])
+
+    with ThreadPoolExecutor(20) as clients:
+        assert set(clients.map(ask, range(20))) == {paths.analysis_id("demo", "at-once")}
+    done = stack.until_status(paths.analysis_id("demo", "at-once"), "succeeded")
+    assert done["history_total"] == 3
+
+
+def test_a_request_that_was_stored_and_never_announced_is_started_all_the_same(stack: Stack) -> None:
+    request = parse_request({
+        "request_id": "killed", "project": "demo", "display_id": "Killed in between", "pipeline": "fail-on-request",
+        "inputs": {"exit_code": 0, "runtime_seconds": 0}, "requested_by": "ada@lab.example",
+    })
+    left = accept(stack.ports, request, source="REST", to_be_started=True).analysis  # and here the process died
+    assert [event.type for event in left.unsent] == ["analysis.queued", "analysis.start"]
+    stack.until_status(left.id, "succeeded")
 
 
 def test_a_refused_request_names_every_field(stack: Stack) -> None:
