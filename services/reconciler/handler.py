@@ -6,8 +6,10 @@ import logging
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 
+from pydantic import ValidationError
+
 from shared.delivery import Delivery
-from shared.domain.analysis import UNFINISHED, Analysis, IngestStatus
+from shared.domain.analysis import UNFINISHED, Analysis, IngestStatus, Status
 from shared.domain.clock import iso
 from shared.domain.errors import Permanent, Transient
 from shared.domain.events import EventType, analysis_event
@@ -49,8 +51,8 @@ def _look_at(ports: Ports, stored: Stored) -> None:
 def _ingest_again(ports: Ports, stored: Stored) -> None:
     analysis = _loaded(stored).analysis
     lease = analysis.ingest.lease
-    if lease is not None and lease.until > ports.clock():
-        return
+    if analysis.status is not Status.SUCCEEDED or (lease is not None and lease.until > ports.clock()):
+        return  # an ingest is pending from the first day on, but there is nothing to ingest yet; or somebody is at it
     command = analysis_event(
         EventType.INGEST, project=analysis.project, analysis=analysis.id, at=ports.clock(),
         sequence=analysis.events_total, data={"analysis_id": analysis.id, "force": False},
@@ -100,6 +102,8 @@ def _each(stored: Stored, ports: Ports, act: Callable[[Ports, Stored], None]) ->
         act(ports, stored)
     except (Transient, Permanent) as error:
         log.warning("left to the next round", extra={"document": stored.path, "reason": str(error)})
+    except ValidationError:  # written by a newer version, or by hand
+        log.exception("not a document that this version understands", extra={"document": stored.path})
 
 
 def _loaded(stored: Stored) -> Loaded:
