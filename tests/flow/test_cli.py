@@ -64,7 +64,7 @@ def test_a_refused_request_names_the_fields_on_stderr(iflow: Iflow) -> None:
     assert "runtime_seconds" in result.stderr
 
 
-def test_parallel_commands_show_what_they_just_made_C02(stack: Stack) -> None:
+def test_parallel_commands_show_what_they_just_made_c02(stack: Stack) -> None:
     write_faults(stack.batch_dir, Fault(quota=Quota()))
     environment = {**os.environ, "IFLOW_API": stack.api, "IFLOW_PROJECT": "demo"}
 
@@ -95,7 +95,7 @@ def test_a_rerun_prints_the_new_ones_id(stack: Stack, iflow: Iflow) -> None:
 @pytest.mark.parametrize(("status", "code"), [
     (Status.SUCCEEDED, Exit.DONE), (Status.FAILED, Exit.ANALYSIS_FAILED), (Status.CANCELLED, Exit.CANCELLED),
 ])
-def test_wait_ends_with_the_code_of_the_status_C94(stack: Stack, iflow: Iflow, status: Status, code: Exit) -> None:
+def test_wait_ends_with_the_code_of_the_status_c94(stack: Stack, iflow: Iflow, status: Status, code: Exit) -> None:
     plant(stack, an_old_one("demo", f"Waited {status}", status))
     result = iflow("analyses", "wait", f"Waited {status}")
     assert (result.exit_code, lines(result.stdout)[-1]) == (code, status)
@@ -103,7 +103,7 @@ def test_wait_ends_with_the_code_of_the_status_C94(stack: Stack, iflow: Iflow, s
     assert (as_json.exit_code, json.loads(as_json.stdout)["status"]) == (code, status)
 
 
-def test_wait_that_is_not_rewarded_in_time_ends_with_its_own_code_C94(stack: Stack, iflow: Iflow) -> None:
+def test_wait_that_is_not_rewarded_in_time_ends_with_its_own_code_c94(stack: Stack, iflow: Iflow) -> None:
     made = stack.submit("Too long", runtime_seconds=60)
     stack.until_status(made["id"], "running")
     result = iflow("analyses", "wait", made["id"], "--timeout", "0.2", "--interval", "0.1")
@@ -112,7 +112,7 @@ def test_wait_that_is_not_rewarded_in_time_ends_with_its_own_code_C94(stack: Sta
     stack.client.post(f"/analyses/{made['id']}/cancel")
 
 
-def test_wait_rides_out_503_and_broken_connections_C94(stack: Stack, iflow: Iflow) -> None:
+def test_wait_rides_out_503_and_broken_connections_c94(stack: Stack, iflow: Iflow) -> None:
     made = stack.submit("Through storms", runtime_seconds=0.5)
     with flaky(stack.api, ["503", "reset", "503", "reset"]) as proxy:
         result = iflow("analyses", "wait", made["id"], "--interval", "0.05", IFLOW_API=proxy)
@@ -120,7 +120,7 @@ def test_wait_rides_out_503_and_broken_connections_C94(stack: Stack, iflow: Iflo
     assert "Waiting for it" in result.stderr
 
 
-def test_wait_gives_up_on_a_service_that_stays_away_C94(stack: Stack, iflow: Iflow) -> None:
+def test_wait_gives_up_on_a_service_that_stays_away_c94(stack: Stack, iflow: Iflow) -> None:
     made = plant(stack, an_old_one("demo", "Away", Status.RUNNING))
     with flaky(stack.api, ["503"] * 1000) as proxy:
         result = iflow("analyses", "wait", made.id, "--interval", "0.05", "--silence", "0.2", IFLOW_API=proxy)
@@ -141,7 +141,7 @@ def test_watch_prints_a_line_for_each_change_and_ends_as_wait_does(stack: Stack,
 # -- lists --------------------------------------------------------------------------------------------------------
 
 
-def test_a_status_lists_only_its_own_in_one_word_C95(stack: Stack, iflow: Iflow) -> None:
+def test_a_status_lists_only_its_own_in_one_word_c95(stack: Stack, iflow: Iflow) -> None:
     project = stack.add_project("hundred")
     many(stack, project, 97, "good")
     many(stack, project, 3, "bad", Status.FAILED)
@@ -165,7 +165,7 @@ def test_all_pages_are_listed_on_request(stack: Stack, iflow: Iflow) -> None:
     assert len(lines(iflow("analyses", "list", "--project", project, "--all").stdout)) == 251
 
 
-def test_the_list_is_the_projects_whoever_asked_and_an_empty_one_says_why_C97(stack: Stack, iflow: Iflow) -> None:
+def test_the_list_is_the_projects_whoever_asked_and_an_empty_one_says_why_c97(stack: Stack, iflow: Iflow) -> None:
     twenty, empty = stack.add_project("twenty"), stack.add_project("empty")
     many(stack, twenty, 20, "theirs")
     assert len(lines(iflow("analyses", "list", "-p", twenty, IFLOW_USER="nobody").stdout)) == 21
@@ -175,13 +175,13 @@ def test_the_list_is_the_projects_whoever_asked_and_an_empty_one_says_why_C97(st
         assert word in result.stderr
 
 
-def test_an_unknown_status_is_refused_with_those_there_are_C89(iflow: Iflow) -> None:
+def test_an_unknown_status_is_refused_with_those_there_are_c89(iflow: Iflow) -> None:
     result = iflow("analyses", "list", "--status", "Runing")
     assert (result.exit_code, result.stdout) == (Exit.BAD_DATA, "")
     assert "allowed are queued, running, succeeded, failed, cancelled" in result.stderr
 
 
-def test_the_seconds_are_those_of_the_document_C32(stack: Stack, iflow: Iflow) -> None:
+def test_the_seconds_are_those_of_the_document_c32(stack: Stack, iflow: Iflow) -> None:
     project = stack.add_project("lab")
     job = a_job(JobState.SUCCEEDED, QUEUED, SCHEDULED, RUNNING, moved("RUNNING", "SUCCEEDED", 1021))
     done = after(look(after(look(an_analysis(), a_job(JobState.RUNNING, QUEUED, SCHEDULED, RUNNING))), job))
@@ -208,7 +208,7 @@ def test_show_prints_the_document_to_the_letter(stack: Stack, iflow: Iflow) -> N
 # -- cancels ------------------------------------------------------------------------------------------------------
 
 
-def test_many_are_cancelled_and_each_that_cannot_be_says_why_C96(stack: Stack, iflow: Iflow) -> None:
+def test_many_are_cancelled_and_each_that_cannot_be_says_why_c96(stack: Stack, iflow: Iflow) -> None:
     write_faults(stack.batch_dir, Fault(quota=Quota()))
     with ThreadPoolExecutor(8) as users:
         good = [made["id"] for made in users.map(lambda n: stack.submit(f"C96 {n}"), range(47))]
@@ -231,7 +231,7 @@ def test_many_are_cancelled_and_each_that_cannot_be_says_why_C96(stack: Stack, i
     assert sorted({item["result"] for item in results}) == ["cancelled already", "refused"]
 
 
-def test_a_cancel_that_cannot_be_is_an_error_C27(stack: Stack, iflow: Iflow) -> None:
+def test_a_cancel_that_cannot_be_is_an_error_c27(stack: Stack, iflow: Iflow) -> None:
     plant(stack, an_old_one("demo", "C27 done"))
     plant(stack, an_old_one("demo", "C27 cancelled", Status.CANCELLED))
     final, unknown, own = (iflow("analyses", "cancel", name) for name in ("C27 done", "C27 none", "C27 cancelled"))
@@ -240,7 +240,7 @@ def test_a_cancel_that_cannot_be_is_an_error_C27(stack: Stack, iflow: Iflow) -> 
     assert own.stdout == "C27 cancelled: cancelled already\n"
 
 
-def test_an_unconfirmed_cancel_says_since_when_C23(stack: Stack, iflow: Iflow) -> None:
+def test_an_unconfirmed_cancel_says_since_when_c23(stack: Stack, iflow: Iflow) -> None:
     asked = CancelRequested(by="ada", at=at(-1800))
     stuck = plant(stack, an_old_one("demo", "Stuck", Status.RUNNING, cancel_requested=asked))
     page = iflow("analyses", "show", stuck.id).stdout

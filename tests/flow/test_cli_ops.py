@@ -17,7 +17,7 @@ from shared.domain import paths
 from tests.flow.stack import Iflow, Stack, lines
 
 
-def test_what_was_refused_can_be_found_and_read_C80(stack: Stack, iflow: Iflow, tmp_path: Path) -> None:
+def test_what_was_refused_can_be_found_and_read_c80(stack: Stack, iflow: Iflow, tmp_path: Path) -> None:
     file = tmp_path / "event.json"
     file.write_text("{broken")
     message = json.loads(iflow("events", "publish", str(file), "--json").stdout)["message_id"]
@@ -26,7 +26,7 @@ def test_what_was_refused_can_be_found_and_read_C80(stack: Stack, iflow: Iflow, 
     assert iflow("ops", "rejections", "show", "none").exit_code == Exit.BAD_DATA
 
 
-def test_a_dead_letter_is_replayed_C80(stack: Stack, iflow: Iflow, tmp_path: Path) -> None:
+def test_a_dead_letter_is_replayed_c80(stack: Stack, iflow: Iflow, tmp_path: Path) -> None:
     nowhere = paths.analysis_id("demo", "cli-nowhere")
     file = tmp_path / "start.json"
     file.write_text(json.dumps({

@@ -40,7 +40,7 @@ def test_an_accepted_request_runs_to_its_end_and_says_where_it_is(stack: Stack) 
     assert stack.client.get("/analyses/wgs-12-a").json() == stack.client.get(f"/analyses/{made['id']}").json() == done
 
 
-def test_each_of_100_parallel_clients_reads_what_it_just_made_C02(stack: Stack) -> None:
+def test_each_of_100_parallel_clients_reads_what_it_just_made_c02(stack: Stack) -> None:
     write_faults(stack.batch_dir, Fault(quota=Quota()))  # none of them is to begin, so that each is queued for sure
 
     def make_and_read(number: int) -> tuple[str, int, str]:
@@ -152,7 +152,7 @@ def test_each_call_names_a_project_that_there_is(
 # -- cancel -------------------------------------------------------------------------------------------------------
 
 
-def test_a_cancel_is_answered_at_once_though_batch_is_slow_C91(stack: Stack) -> None:
+def test_a_cancel_is_answered_at_once_though_batch_is_slow_c91(stack: Stack) -> None:
     made = stack.submit("Slow cancel", runtime_seconds=60)
     stack.until_status(made["id"], "running")
     write_faults(stack.batch_dir, Fault(jobs=paths.job_id(made["id"]), answer_after_s=3))
@@ -168,7 +168,7 @@ def test_a_cancel_is_answered_at_once_though_batch_is_slow_C91(stack: Stack) -> 
     assert done["cancel_requested"]["by"] == "ada@lab.example"
 
 
-def test_a_cancel_has_no_effect_on_what_is_final_C27(stack: Stack) -> None:
+def test_a_cancel_has_no_effect_on_what_is_final_c27(stack: Stack) -> None:
     for status in (Status.SUCCEEDED, Status.FAILED):
         final = plant(stack, an_old_one("demo", f"Final {status}", status))
         answer = stack.client.post(f"/analyses/{final.id}/cancel")
@@ -182,7 +182,7 @@ def test_a_cancel_has_no_effect_on_what_is_final_C27(stack: Stack) -> None:
     assert stack.document(cancelled.id) == cancelled.to_document()
 
 
-def test_an_unconfirmed_cancel_says_since_when_and_is_listed_by_age_C23(stack: Stack) -> None:
+def test_an_unconfirmed_cancel_says_since_when_and_is_listed_by_age_c23(stack: Stack) -> None:
     write_faults(stack.batch_dir, Fault(cancel_unavailable=1_000_000))
     names = ("Asked long ago", "Asked just now")
     made = [stack.submit(name, runtime_seconds=60)["id"] for name in names]
@@ -223,7 +223,7 @@ def _backdate_cancel(stack: Stack, identity: str, minutes: int) -> None:
 # -- rerun --------------------------------------------------------------------------------------------------------
 
 
-def test_a_rerun_takes_the_definition_that_was_run_then_and_changes_nothing_old_C06(stack: Stack) -> None:
+def test_a_rerun_takes_the_definition_that_was_run_then_and_changes_nothing_old_c06(stack: Stack) -> None:
     old = stack.submit("Rerun me", runtime_seconds=60)
     stack.until_status(old["id"], "running")
     stack.client.post(f"/analyses/{old['id']}/cancel")

@@ -33,7 +33,7 @@ def pages(stack: Stack, project: str, **parameters: Any) -> list[dict[str, Any]]
         parameters["cursor"] = found[-1]["next"]
 
 
-def test_statuses_and_tabs_show_the_right_sets_C89(stack: Stack) -> None:
+def test_statuses_and_tabs_show_the_right_sets_c89(stack: Stack) -> None:
     project = stack.add_project("tabs")
     for status in Status:
         plant(stack, an_old_one(project, status, status))
@@ -50,7 +50,7 @@ def test_statuses_and_tabs_show_the_right_sets_C89(stack: Stack) -> None:
         assert set(names(stack, project, status=list(words))) == expected, words
 
 
-def test_an_unknown_status_is_refused_with_those_there_are_C89(stack: Stack) -> None:
+def test_an_unknown_status_is_refused_with_those_there_are_c89(stack: Stack) -> None:
     answer = stack.client.get("/analyses", params={"status": ["queued", "Runing"]})
     assert answer.status_code == 400
     (reason,) = answer.json()["reasons"]
@@ -65,7 +65,7 @@ def test_an_unknown_parameter_is_refused(stack: Stack) -> None:
     assert {reason["field"] for reason in answer.json()["reasons"]} == {"state", "limit"}
 
 
-def test_pages_hold_each_of_200_of_one_moment_once_whatever_happens_between_C90(stack: Stack) -> None:
+def test_pages_hold_each_of_200_of_one_moment_once_whatever_happens_between_c90(stack: Stack) -> None:
     project = stack.add_project("pages")
     many(stack, project, 200, "old", Status.RUNNING)
     seen: list[str] = []
@@ -91,7 +91,7 @@ def _finish(stack: Stack, identity: str, project: str) -> None:
     stack.ports.documents.commit([Update(stored.path, {**stored.data, "status": "succeeded"}, stored.version)])
 
 
-def test_a_cursor_holds_only_unchanged_and_for_its_own_query_C90(stack: Stack) -> None:
+def test_a_cursor_holds_only_unchanged_and_for_its_own_query_c90(stack: Stack) -> None:
     project = stack.add_project("cursors")
     many(stack, project, 3, "one", Status.FAILED)
     headers = {"X-Project-ID": project}
@@ -108,7 +108,7 @@ def test_a_cursor_holds_only_unchanged_and_for_its_own_query_C90(stack: Stack) -
     assert stack.client.get("/analyses", params={"cursor": cursor}).json()["code"] == "bad-cursor"  # another project
 
 
-def test_a_project_sees_its_own_however_many_others_have_newer_ones_C93(stack: Stack) -> None:
+def test_a_project_sees_its_own_however_many_others_have_newer_ones_c93(stack: Stack) -> None:
     few, busy = stack.add_project("few"), stack.add_project("busy")
     many(stack, few, 3, "mine")
     many(stack, busy, 500, "theirs", created_at=at(1000))
@@ -116,7 +116,7 @@ def test_a_project_sees_its_own_however_many_others_have_newer_ones_C93(stack: S
     assert (len(page["items"]), page["next"]) == (3, None)
 
 
-def test_filters_act_before_the_page_is_cut_C93(stack: Stack) -> None:
+def test_filters_act_before_the_page_is_cut_c93(stack: Stack) -> None:
     project = stack.add_project("filters")
     wanted = PipelineRun(slug="wanted", version="1.0.0", definition={})
     many(stack, project, 60, "newer", Status.FAILED, created_at=at(500))
@@ -157,7 +157,7 @@ def test_each_filter_shows_what_it_says(stack: Stack) -> None:
     assert names(stack, project, version="2.0.0") == names(stack, project, sample="HG00") == []
 
 
-def test_list_and_document_give_the_same_seconds_and_sort_by_them_C32(stack: Stack) -> None:
+def test_list_and_document_give_the_same_seconds_and_sort_by_them_c32(stack: Stack) -> None:
     project = stack.add_project("lab")
     job = a_job(JobState.SUCCEEDED, QUEUED, SCHEDULED, RUNNING, moved("RUNNING", "SUCCEEDED", 1021))
     done = after(look(after(look(an_analysis(), a_job(JobState.RUNNING, QUEUED, SCHEDULED, RUNNING))), job))

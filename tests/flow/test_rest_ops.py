@@ -68,7 +68,7 @@ def test_a_published_submit_event_becomes_an_analysis(stack: Stack) -> None:
     stack.until_status(identity, "succeeded")
 
 
-def test_any_bytes_can_be_published_and_become_a_rejection_with_its_payload_C80(stack: Stack) -> None:
+def test_any_bytes_can_be_published_and_become_a_rejection_with_its_payload_c80(stack: Stack) -> None:
     message = stack.client.post("/events", content=b"{\xff\x00 no JSON").json()["message_id"]
     rejection = stack.until(
         lambda: (answer := stack.client.get(f"/ops/rejections/{message}")).status_code == 200 and answer.json()
@@ -80,7 +80,7 @@ def test_any_bytes_can_be_published_and_become_a_rejection_with_its_payload_C80(
     assert stack.client.get("/ops/dead-letters").json()["items"] == []
 
 
-def test_a_dead_letter_is_listed_shown_and_replayed_to_where_it_failed_C80(stack: Stack) -> None:
+def test_a_dead_letter_is_listed_shown_and_replayed_to_where_it_failed_c80(stack: Stack) -> None:
     nowhere = paths.analysis_id("demo", "nowhere")
     event = {"id": "start-nowhere", "type": "analysis.start", "subject": nowhere, "time": "2026-11-25T08:00:00Z",
              "project": "demo", "data": {"analysis_id": nowhere}}
