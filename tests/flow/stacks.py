@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
@@ -20,7 +20,7 @@ from infra.local.stack import running
 from services.reconciler.handler import reconcile
 from shared import runtime
 from shared.adapters.embedded.bus import SqliteBus
-from shared.delivery import Delivery, delivery_of, event_of
+from shared.delivery import Delivery, NotAnEvent, delivery_of, event_of
 from shared.domain import paths
 from shared.domain.clock import iso
 from shared.domain.events import Event, EventType, Topic
@@ -215,7 +215,7 @@ _recording_lock = threading.Lock()
 
 def consume(event: CloudEvent) -> None:
     """A service outside of ours: the order service, the laboratory's information system, notifications."""
-    with _recording_lock:
+    with _recording_lock, suppress(NotAnEvent):
         _recorders[-1].append(event_of(delivery_of(event)))
 
 
