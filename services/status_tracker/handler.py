@@ -8,9 +8,10 @@ from services.status_tracker.hint import hint_of
 from shared.delivery import Delivery, event_of
 from shared.domain import paths
 from shared.domain.analysis import Analysis
+from shared.domain.lifecycle import request_cancel
 from shared.ports import Ports, Query, Where
 from shared.steps.observe import observe
-from shared.steps.store import Loaded, load
+from shared.steps.store import Loaded, decide
 
 log = logging.getLogger(__name__)
 
@@ -30,7 +31,11 @@ def track(delivery: Delivery, ports: Ports) -> None:
 def cancel(delivery: Delivery, ports: Ports) -> None:
     """Asks Batch, which answers in its own time: `cancelled` is written when it confirms."""
     event = event_of(delivery)
-    loaded = load(ports.documents, paths.analysis_doc(event.project, event.subject))
+    by = event.data.get("by") if isinstance(event.data.get("by"), str) else event.source
+    loaded, _ = decide(  # REST noted it with the command; a service that publishes the command itself did not
+        ports.documents, paths.analysis_doc(event.project, event.subject),
+        lambda analysis: request_cancel(analysis, str(by)[:200], ports.clock(), command=False),
+    )
     if not loaded.analysis.status.final:
         ports.engine.cancel(loaded.analysis.job.name)
         observe(ports, loaded)

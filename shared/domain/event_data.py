@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from shared.domain.analysis import FailureKind, IngestStatus, Status
 from shared.domain.clock import Time
-from shared.domain.events import COMMAND_TYPES, EventType
+from shared.domain.events import EventType
 from shared.domain.reasons import Reason
 from shared.domain.request import SubmitRequest
 
@@ -24,7 +24,7 @@ class StartAnalysis(_Data):
 
 
 class CancelAnalysis(_Data):
-    """Somebody asked for a cancel, which stands in the document already."""
+    """Batch is to be asked to cancel the job. It is noted in the document, here or by whoever took the request."""
 
     analysis_id: str
     by: str = Field(description="Who asked.")
@@ -96,6 +96,6 @@ DATA: dict[EventType, type[BaseModel]] = {
 
 Audience = Literal["public", "internal"]
 AUDIENCE: dict[EventType, Audience] = {
-    kind: "internal" if kind in COMMAND_TYPES - {EventType.SUBMIT} else "public" for kind in EventType
+    kind: "internal" if kind in (EventType.START, EventType.INGEST) else "public" for kind in EventType
 }
-"""`internal` ones are between our own services: ask for a cancel or an ingest by REST, where it is noted first."""
+"""`internal` ones are between our own services: ask for an ingest by REST."""

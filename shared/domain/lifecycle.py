@@ -230,8 +230,11 @@ def job_refused(analysis: Analysis, sentence: str, now: datetime, rules: Rules) 
     return Advanced(_end(analysis, seen, rules, Status.FAILED, refused))
 
 
-def request_cancel(analysis: Analysis, by: str, now: datetime) -> Answer:
-    """Notes who asked and when, once; `cancelled` is written only when Batch confirms."""
+def request_cancel(analysis: Analysis, by: str, now: datetime, *, command: bool = True) -> Answer:
+    """Notes who asked and when, once; `cancelled` is written only when Batch confirms.
+
+    With `command` the order to ask Batch is committed beside it; without, the caller is the one who carries it out.
+    """
     if analysis.status.final:
         return Unchanged(f"the analysis is {analysis.status} already")
     if analysis.cancel_requested:
@@ -241,6 +244,8 @@ def request_cancel(analysis: Analysis, by: str, now: datetime) -> Answer:
     asked = analysis.changed(
         cancel_requested=requested, status_detail=detail_of(job, requested), updated_at=_later(analysis, now)
     )
+    if not command:
+        return Advanced(asked)
     return Advanced(asked.with_event(EventType.CANCEL, now, {"analysis_id": analysis.id, "by": by}))
 
 
