@@ -9,6 +9,7 @@ from typing import Any
 
 from shared.adapters.memory.documents import MemoryDocuments
 from shared.domain import paths
+from shared.domain.clock import iso
 from shared.domain.events import EventType
 from shared.domain.job import JobState
 from shared.domain.request import RequestRefused, parse_request
@@ -70,6 +71,7 @@ class Rest:
         require(data["logs_url"] == wanted, "logs-are-found", f"{path}: logs_url {data['logs_url']}")
         if data["failure"] is None or data["failure"]["kind"] != "job_lost":
             self._metrics(path, data, job)
+            self._times(path, data, job)
 
     def _metrics(self, path: str, data: Data, job: Job) -> None:
         preempted = sum(event.exit_code == 50001 for events in job.task_events for event in events)
@@ -77,6 +79,19 @@ class Rest:
         require(found == preempted, "preemptions-counted-once", f"{path}: {found}, not {preempted}")
         if data["failure"] and data["failure"]["kind"] == "exit_code":
             require(data["failure"]["exit_code"] == job.fate.exit_code, "last-exit-code", path)
+
+    def _times(self, path: str, data: Data, job: Job) -> None:
+        """Batch's own, however late they were seen; a state that a job was in is in the history."""
+        ran = job.entered_at(JobState.RUNNING)
+        told = any(change["to"] == "running" for change in data["history"])
+        require(told == (ran is not None), "history-tells-the-job", f"{path}: {data['history']}, ran at {ran}")
+        began = max(data["created_at"], iso(ran)) if ran else None
+        require(data["started_at"] == began, "times-are-batchs", f"{path}: {data['started_at']}, not {began}")
+        ended = max(began or data["created_at"], iso(job.entered_at(job.state)))
+        require(data["finished_at"] == ended, "times-are-batchs", f"{path}: {data['finished_at']}, not {ended}")
+        if job.entered_at(JobState.SCHEDULED) is None:
+            cost = data["metrics"]["cost"]
+            require(cost["amount"] == 0, "nothing-is-billed-unscheduled", f"{path}: {cost}")
 
     def _cancel(self, path: str, data: Data) -> None:
         """Confirmed, or explained by what came first."""

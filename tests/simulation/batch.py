@@ -92,6 +92,10 @@ class Job:
     def analysis(self) -> str:
         return self.spec.labels["iflow-analysis"]
 
+    def entered_at(self, state: JobState) -> datetime | None:
+        """When it first came into that state, by Batch's clock."""
+        return next((event.at for event in self.events if f" to {state} for" in event.description), None)
+
     @property
     def over(self) -> bool:
         return self.deleted or self.state in FINAL

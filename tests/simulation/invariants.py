@@ -65,7 +65,11 @@ class Checks:
             self._before[write.path] = data
 
     def published(self, message: Message) -> None:
-        if identity := message.attributes.get("id"):
+        identity, kind = message.attributes.get("id"), message.attributes.get("type")
+        if kind == "analysis.ingest" and identity:
+            data = self._before[paths.analysis_doc(message.attributes["project"], message.attributes["subject"])]
+            require(data["status"] == "succeeded", "nothing-asked-in-vain", f"{identity}: it is {data['status']}")
+        if identity:
             self._published.add(identity)
 
     def job_changed(self, job: Job) -> None:
@@ -90,6 +94,8 @@ class Checks:
             self._agrees_with_batch(path, data)
         self._history(path, before, data)
         if before is not None:
+            said = {field for field in data if data[field] != before.get(field)} - {"updated_at"}
+            require(said, "a-write-says-something", f"{path}: nothing but its time")
             asked = before["cancel_requested"]
             require(asked is None or data["cancel_requested"] == asked, "cancel-kept", f"{path}: {asked}")
             for field in ("id", "slug", "inputs", "pipeline", "request_digest", "created_at", "created_by"):
