@@ -80,14 +80,16 @@ class _Hearsay:
         return replace(seen, state=JobState[self._state]) if self._state in JobState.__members__ else seen
 
 
-def no_outbox() -> AbstractContextManager[object]:
+@contextmanager
+def no_outbox() -> Iterator[None]:
     """Events are published after the commit and stored nowhere: whoever dies in between takes them along."""
     real = FaultyDocuments.commit
 
     def commit(self: FaultyDocuments, writes: Sequence[Write]) -> tuple[str, ...]:
         return real(self, [_without_outbox(write) for write in writes])
 
-    return patch.object(FaultyDocuments, "commit", commit)
+    with patch.object(FaultyDocuments, "commit", commit), _everywhere(clear_unsent, lambda *_: None):
+        yield
 
 
 def _without_outbox(write: Write) -> Write:

@@ -10,6 +10,8 @@ from tests.simulation.world import simulate
 WITHIN = 200
 """Seeds, from 0. Most defects show in the first few; a step backwards takes an observation that is overtaken."""
 
+LOST_UPDATES = {"events-numbered", "legal-path", "history-append-only", "cancel-kept", "a-write-says-something"}
+
 CAUGHT: tuple[tuple[defects.Defect, set[str]], ...] = (
     (defects.acknowledge_before_commit, {"nothing-lost"}),
     (defects.trust_the_notification, {"status-is-batchs"}),
@@ -19,7 +21,7 @@ CAUGHT: tuple[tuple[defects.Defect, set[str]], ...] = (
     (defects.running_after_succeeded, {"legal-path"}),
     (defects.random_job_id, {"one-job-per-request"}),
     (defects.cancelled_at_request, {"status-is-batchs"}),
-    (defects.overwrite_on_conflict, {"events-numbered", "legal-path", "history-append-only"}),
+    (defects.overwrite_on_conflict, LOST_UPDATES),
     (defects.no_grace_for_a_missing_job, {"status-is-batchs"}),
     (defects.visible_before_it_is_there, {"ready-means-tables"}),
 )
