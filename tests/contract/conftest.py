@@ -58,25 +58,24 @@ def bus(request: pytest.FixtureRequest, tmp_path: Path, clock: FakeClock) -> Pul
 
 def _subscription(topic: Topic, **changed: object) -> SubscriptionSpec:
     plain = {
-        "topic": topic, "types": (), "function": "services.nobody:nobody", "ordering": False, "ack_deadline_s": 60,
-        "retry": Retry(min_s=1, max_s=8), "max_attempts": 5,
+        "topic": topic, "types": (), "ordering": False, "ack_deadline_s": 60, "retry": Retry(min_s=1, max_s=8),
+        "max_attempts": 5,
     }
-    return SubscriptionSpec(**{**plain, **changed})
+    return topology().subscriptions["track"].model_copy(update={**plain, **changed})
 
 
-LAYOUT = Topology(
-    topics={
+LAYOUT = topology().model_copy(update={
+    "topics": {
         Topic.COMMANDS: TopicSpec(retention_s=3_600, ordering=True),
         Topic.BATCH: TopicSpec(retention_s=600, ordering=False),
         Topic.DEAD_LETTERS: TopicSpec(retention_s=86_400, ordering=False),
     },
-    subscriptions={
+    "subscriptions": {
         "ordered": _subscription(Topic.COMMANDS, ordering=True),
         "submits": _subscription(Topic.COMMANDS, types=("analysis.submit", "analysis.start")),
         "unordered": _subscription(Topic.BATCH),
         "patient": _subscription(Topic.BATCH, max_attempts=None),
         "letters": _subscription(Topic.DEAD_LETTERS, max_attempts=None),
     },
-    dead_letter_topic=Topic.DEAD_LETTERS, schedules={}, indexes=(),
-)
+})
 """Small on purpose: one subscription for each promise."""

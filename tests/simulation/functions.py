@@ -24,7 +24,7 @@ from shared.domain.errors import Transient, Unavailable
 from shared.domain.events import EventType, Topic
 from shared.ports import Message, Ports
 from shared.steps.dead_letters import keep_forwarded
-from shared.topology import Retry, SubscriptionSpec, Topology, topology
+from shared.topology import Topology, topology
 from shared.variants.report import SampleCounts, TableReport, VcfRefused
 from tests.simulation.faults import Faults
 from tests.simulation.invariants import InvariantBroken
@@ -47,9 +47,8 @@ def simulated_topology() -> Topology:
     """The real one, with its consumers."""
     real = topology()
     consumers = {
-        name: SubscriptionSpec(
-            topic=Topic.EVENTS, types=(), function="services.nobody:nobody", ordering=name == "orders",
-            ack_deadline_s=60, retry=Retry(min_s=1, max_s=600), max_attempts=None,
+        name: real.subscriptions["track"].model_copy(
+            update={"topic": Topic.EVENTS, "ordering": name == "orders", "max_attempts": None}
         )
         for name in CONSUMERS
     }

@@ -174,13 +174,17 @@ def _cancel(random: Random, request: Request) -> Cancel:
     return Cancel(request, on, random.uniform(0, 2) if on else random.uniform(0, 150))
 
 
+TYPES: tuple[dict[str, str], ...] = ({"type": "analysis.submit"}, {"type": "analysis.submitted"}, {})
+"""Of messages that nobody can read: nobody but submit takes a type that is not known, or none at all."""
+
+
 def _unreadable(random: Random) -> tuple[tuple[str, Message], ...]:
     """Submits that are rejected, each under the name that it carries in its attributes."""
     bodies = (b"{", b"[]", b"\xff\xfe", b"null", b'{"id": "x"}', json.dumps({"id": "x", "type": "y"}).encode())
     return tuple(
         (f"unreadable-{n}", Message(
             random.choice(bodies),
-            {"type": "analysis.submit", "name": f"unreadable-{n}", "project": random.choice((*PROJECTS, "gamma", ""))},
+            {**random.choice(TYPES), "name": f"unreadable-{n}", "project": random.choice((*PROJECTS, "gamma", ""))},
         ))
         for n in range(random.choice((0, 0, 1, 2)))
     )
