@@ -13,6 +13,7 @@ import pytest
 from shared.adapters.embedded.bus import SqliteBus
 from shared.adapters.embedded.documents import SqliteDocuments
 from shared.adapters.embedded.objects import DirectoryObjects
+from shared.adapters.google.documents import FirestoreDocuments, firestore_client
 from shared.adapters.memory.bus import MemoryBus
 from shared.adapters.memory.documents import MemoryDocuments
 from shared.adapters.memory.objects import MemoryObjects
@@ -20,10 +21,20 @@ from shared.domain.events import Topic
 from shared.ports import Documents, Objects
 from shared.topology import Retry, SubscriptionSpec, TopicSpec, Topology, topology
 from tests.contract.clock import FakeClock
+from tests.contract.emulators import (
+    a_google_project,
+    firestore_address,
+    pubsub_address,
+    storage_address,
+    storage_root,
+)
 
-DOCUMENTS: dict[str, Callable[[Path], Documents]] = {
-    "memory": lambda _: MemoryDocuments(),
-    "embedded": lambda folder: SqliteDocuments(folder / "documents.db", topology().indexes),
+__all__ = ["firestore_address", "pubsub_address", "storage_address", "storage_root"]
+
+DOCUMENTS: dict[str, Callable[[pytest.FixtureRequest, Path], Documents]] = {
+    "memory": lambda _, __: MemoryDocuments(),
+    "embedded": lambda _, folder: SqliteDocuments(folder / "documents.db", topology().indexes),
+    "google": lambda request, _: firestore_documents(request.getfixturevalue("firestore_address")),
 }
 PulledBus = MemoryBus | SqliteBus  # publishing is the port; pulling is what a dispatcher needs of either
 BUSES: dict[str, Callable[[Path, Topology, FakeClock], PulledBus]] = {
@@ -43,7 +54,12 @@ def clock() -> FakeClock:
 
 @pytest.fixture(params=DOCUMENTS)
 def documents(request: pytest.FixtureRequest, tmp_path: Path) -> Documents:
-    return DOCUMENTS[request.param](tmp_path)
+    return DOCUMENTS[request.param](request, tmp_path)
+
+
+def firestore_documents(address: str) -> FirestoreDocuments:
+    """Over an empty database of its own."""
+    return FirestoreDocuments(firestore_client(a_google_project(), emulator=address))
 
 
 @pytest.fixture(params=OBJECTS)
@@ -73,6 +89,7 @@ LAYOUT = topology().model_copy(update={
     "subscriptions": {
         "ordered": _subscription(Topic.COMMANDS, ordering=True),
         "submits": _subscription(Topic.COMMANDS, types=("analysis.submit", "analysis.start")),
+        "rest": _subscription(Topic.COMMANDS, not_types=("analysis.submit", "analysis.start")),
         "unordered": _subscription(Topic.BATCH),
         "patient": _subscription(Topic.BATCH, max_attempts=None),
         "letters": _subscription(Topic.DEAD_LETTERS, max_attempts=None),
