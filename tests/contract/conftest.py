@@ -83,13 +83,14 @@ def _subscription(topic: Topic, **changed: object) -> SubscriptionSpec:
 LAYOUT = topology().model_copy(update={
     "topics": {
         Topic.COMMANDS: TopicSpec(retention_s=3_600, ordering=True),
+        Topic.EVENTS: TopicSpec(retention_s=3_600, ordering=True),
         Topic.BATCH: TopicSpec(retention_s=600, ordering=False),
         Topic.DEAD_LETTERS: TopicSpec(retention_s=86_400, ordering=False),
     },
     "subscriptions": {
         "ordered": _subscription(Topic.COMMANDS, ordering=True),
         "submits": _subscription(Topic.COMMANDS, types=("analysis.submit", "analysis.start")),
-        "rest": _subscription(Topic.COMMANDS, not_types=("analysis.submit", "analysis.start")),
+        "rest": _subscription(Topic.EVENTS, not_types=("analysis.submit", "analysis.start")),
         "unordered": _subscription(Topic.BATCH),
         "patient": _subscription(Topic.BATCH, max_attempts=None),
         "letters": _subscription(Topic.DEAD_LETTERS, max_attempts=None),

@@ -10,7 +10,7 @@ from shared.ports import Message
 from tests.contract.clock import FakeClock
 from tests.contract.conftest import PulledBus
 
-COMMANDS, BATCH, LETTERS = "analysis-commands", "batch-events", "dead-letters"
+COMMANDS, EVENTS, BATCH = "analysis-commands", "analysis-events", "batch-events"
 
 
 def say(text: str, *, key: str = "", **attributes: str) -> Message:
@@ -43,6 +43,13 @@ def test_a_filter_sees_the_type_attribute_only(bus: PulledBus) -> None:
     bus.publish(COMMANDS, say("4", type="analysis.start"))
     assert texts(bus.lease("submits", 10)) == ["1", "4"]
     assert len(bus.lease("ordered", 10)) == 4
+
+
+def test_what_is_not_named_goes_to_who_takes_all_the_rest(bus: PulledBus) -> None:
+    for n, kind in enumerate(("analysis.submit", "analysis.cancel", "analysis.submitted")):
+        bus.publish(EVENTS, say(str(n), type=kind))
+    bus.publish(EVENTS, say("no type"))
+    assert texts(bus.lease("rest", 10)) == ["1", "2", "no type"]
 
 
 def test_what_is_acknowledged_never_comes_again(bus: PulledBus, clock: FakeClock) -> None:

@@ -176,7 +176,8 @@ class Rest:
         """A document or a rejection, for every request that a client was told of; never both, never none."""
         data = analyses.get(paths.analysis_doc(request.project, request.analysis_id))
         accepted = data is not None and data["request_digest"] == _digest(request)
-        mine = [rejection for rejection in rejections if rejection["event_id"] == request.event_id]
+        mark = (request.event_id, request.body["request_id"])
+        mine = [rejection for rejection in rejections if (rejection["event_id"], rejection["request_id"]) == mark]
         told = request.name in self.answers.published | self.answers.accepted
         require(accepted or mine or not told, "nothing-lost", f"{request.name} has no document and no rejection")
         require(not (accepted and mine), "one-answer", f"{request.name} is accepted and rejected")

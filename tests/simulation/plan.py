@@ -26,7 +26,7 @@ PIPELINES = {"calls": 1, "qc-many": 3}
 @dataclass(frozen=True)
 class Request:
     """One request of a client. `by_event` publishes it so often, `by_rest` posts it so often; `good` may still lose
-    its slug to another."""
+    its slug to another. `event_of` names the request whose event id it uses again, as no client should."""
 
     name: str
     at_s: float
@@ -35,6 +35,7 @@ class Request:
     keyed: bool
     body: Mapping[str, Any]
     good: bool
+    event_of: str = ""
 
     @property
     def project(self) -> str:
@@ -50,7 +51,7 @@ class Request:
 
     @property
     def event_id(self) -> str:
-        return f"event-of-{self.name}"
+        return f"event-of-{self.event_of or self.name}"
 
     def message(self) -> Message:
         event = Event(
@@ -152,6 +153,9 @@ def _requests(random: Random) -> list[Request]:
     if random.random() < 0.35:
         bad = random.choice(BAD_BODIES)(_body("bad", "Bad 1", first.project, "calls"))
         requests.append(Request("bad", random.uniform(0, 30), random.choice((1, 2)), 0, False, bad, good=False))
+        if random.random() < 0.3:
+            twin = _body("twin", "Bad 2", first.project, "unknown")
+            requests.append(Request("twin", random.uniform(0, 30), 2, 0, False, twin, good=False, event_of="bad"))
     return requests
 
 
