@@ -18,7 +18,6 @@ from google.cloud import batch_v1
 
 from infra.local.batch import Fault, Notify
 from services.status_tracker.main import track
-from services.vcf_ingest.work import work
 from shared import runtime
 from shared.adapters.embedded.bus import Leased
 from shared.adapters.embedded.dispatcher import cloud_event
@@ -38,6 +37,7 @@ from tests.flow.stacks import (
     batch_client,
     consumer,
     hint_attributes,
+    ingesting_here,
     lab_over,
     ports_with,
     shell_pipeline,
@@ -162,11 +162,6 @@ def failing_once(event: str, *, applied: bool) -> Callable[[Any], Through]:
     return Bus
 
 
-def in_a_thread(_: Any) -> Callable[[str, str, str], None]:
-    """Does an ingest's work in this process, where the consumer's subscription is known."""
-    return lambda *ingest: threading.Thread(target=lambda: work(runtime.ports(), *ingest)).start()
-
-
 @pytest.mark.parametrize("applied", [False, True])
 @pytest.mark.parametrize("number", [1, 2, 3, 4])
 def test_a_publish_that_times_out_once_disturbs_neither_the_order_nor_others(
@@ -176,7 +171,7 @@ def test_a_publish_that_times_out_once_disturbs_neither_the_order_nor_others(
     request = f"c81-{number}-{applied}".lower()
     analysis = analysis_of(request)
     every = ["queued", "running", "succeeded", "ingested"]
-    with ports_with(bus=failing_once(f"{analysis}.{number}", applied=applied), launch=in_a_thread):
+    with ingesting_here(bus=failing_once(f"{analysis}.{number}", applied=applied)):
         lab.order(request, pipeline="calls", inputs={})
         other = lab.order(f"{request}-other", pipeline="calls", inputs={})
         lab.until(lambda: lab.events(other) == every)
