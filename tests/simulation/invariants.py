@@ -53,9 +53,10 @@ class Checks:
         for write in writes:
             kind = write.path.split("/")[-2]
             require(not isinstance(write, Delete), "nothing-deleted", write.path)
-            data: Data = json.loads(json.dumps(write.data))
+            text = json.dumps(write.data)
+            data: Data = json.loads(text)
             before = self._before.get(write.path)
-            require(len(json.dumps(data)) < LARGEST_DOCUMENT_BYTES, "document-small", write.path)
+            require(len(text) < LARGEST_DOCUMENT_BYTES, "document-small", write.path)
             if kind in ("analyses", "rejections"):
                 self._outbox(write.path, before, data)
             if kind == "analyses":

@@ -148,7 +148,11 @@ class World:
             self.objects.write(project.bucket, planning.EMPTY_INPUT, b"")
 
     def _begin(self) -> None:
+        """Whoever reads a trace reads first what was planned."""
         random, plan = self.scheduler.random, self.plan
+        self.scheduler.note(f"{self.weather}")
+        for part in (*plan.requests, *plan.cancels, *plan.reruns, *plan.fates.items()):
+            self.scheduler.note(f"{part}")
         for request in plan.requests:
             self.clients.ask(request)
         for cancel in plan.cancels:
