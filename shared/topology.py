@@ -1,12 +1,14 @@
-"""infra/topology.yaml, read and checked: topics, subscriptions, retries, dead letters, schedules, indexes."""
+"""infra/topology.yaml, read and checked: topics, subscriptions, retries, dead letters, schedules, indexes, accounts."""
 
 from __future__ import annotations
 
+import re
 from functools import lru_cache
 from importlib import resources
+from typing import Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from shared.domain.events import EventType, Topic
 
@@ -31,10 +33,20 @@ class Retry(_Part):
         return min(self.max_s, self.min_s * 2.0 ** min(attempt - 1, 20))
 
 
+class Run(_Part):
+    """What one instance of a deployed service has, and how many there may be. `concurrency` is requests at once."""
+
+    cpu: int = Field(ge=1, le=8)
+    memory_mib: int = Field(ge=512, le=32_768)
+    timeout_s: int = Field(ge=1, le=3600)
+    concurrency: int = Field(ge=1, le=1000)
+    max_instances: int = Field(ge=1, le=1000)
+
+
 class SubscriptionSpec(_Part):
     """`types` empty means every message but those of `not_types`, one without a type among them.
 
-    `max_attempts` None: never a dead letter. `function` is `module:name`.
+    `max_attempts` None: never a dead letter. `function` is `module:name`. `run` None: it is not deployed.
     """
 
     topic: Topic
@@ -45,6 +57,18 @@ class SubscriptionSpec(_Part):
     ack_deadline_s: int = Field(ge=10, le=600)
     retry: Retry
     max_attempts: int | None = Field(ge=5, le=100)
+    run: Run | None = None
+
+    @model_validator(mode="after")
+    def _ends_in_time(self) -> SubscriptionSpec:
+        if self.run and self.run.timeout_s > self.ack_deadline_s:
+            raise ValueError(f"{self.function} may run longer than the acknowledgement deadline: it would run twice")
+        return self
+
+    @property
+    def service(self) -> str:
+        """The folder of services/ that the function lies in."""
+        return self.function.split(".")[1]
 
     def takes(self, event_type: str | None) -> bool:
         return event_type in self.types if self.types else event_type not in self.not_types
@@ -59,7 +83,7 @@ class SubscriptionSpec(_Part):
 
 class Schedule(_Part):
     topic: Topic
-    every_s: int = Field(ge=1)
+    every_s: int = Field(ge=60, le=3540, multiple_of=60)  # Cloud Scheduler's smallest step is a minute
 
 
 class Index(_Part):
@@ -70,11 +94,54 @@ class Index(_Part):
     fields: tuple[str, ...]
 
 
+class Grants(_Part):
+    """What an account may do: Google's roles on the project, its role on the buckets, the topics it publishes to."""
+
+    roles: tuple[str, ...]
+    objects: Literal["roles/storage.objectUser", "roles/storage.objectViewer"]
+    publish: tuple[Topic, ...]
+
+    @field_validator("roles")
+    @classmethod
+    def _none_of_the_wide_ones(cls, roles: tuple[str, ...]) -> tuple[str, ...]:
+        if wide := [role for role in roles if not re.fullmatch(r"roles/\w+\.\w+", role) or "admin" in role.lower()]:
+            raise ValueError(f"roles that say too much, or nothing: {', '.join(wide)}")
+        return roles
+
+
+class ServiceSpec(Grants):
+    """`runs_jobs_as`: whose Batch jobs it may create. `run` stands here for what no subscription pushes to."""
+
+    runs_jobs_as: tuple[Literal["jobs", "self"], ...]
+    signs: bool = False
+    secrets: tuple[str, ...] = ()
+    run: Run | None = None
+
+
+class Exemption(_Part):
+    """Fields, with all that is inside them, that are in no index unless one names them."""
+
+    collection: str
+    fields: tuple[str, ...]
+
+
+class Ttl(_Part):
+    """Documents whose timestamp `field` has passed are deleted; it is set `after_days` ahead at their creation."""
+
+    collection: str
+    field: str
+    after_days: int = Field(ge=30)
+
+
 class Topology(_Part):
     topics: dict[Topic, TopicSpec]
     subscriptions: dict[str, SubscriptionSpec]
     dead_letter_topic: Topic
     schedules: dict[str, Schedule]
+    services: dict[str, ServiceSpec] = {}
+    jobs: Grants | None = None
+    exemptions: tuple[Exemption, ...] = ()
+    ttl: tuple[Ttl, ...] = ()
     indexes: tuple[Index, ...]
 
     @model_validator(mode="after")
@@ -85,6 +152,8 @@ class Topology(_Part):
         for name, spec in self.subscriptions.items():
             if spec.ordering and not self.topics[spec.topic].ordering:
                 raise ValueError(f"subscription {name} wants ordering, but topic {spec.topic} has no ordering keys")
+            if self.services and spec.service not in self.services:
+                raise ValueError(f"subscription {name} calls {spec.function}, but services has no {spec.service}")
         return self
 
     def subscribers(self, topic: str, event_type: str | None) -> list[str]:
