@@ -20,6 +20,7 @@ from shared.adapters.embedded.bus import Leased
 from shared.adapters.embedded.dispatcher import cloud_event
 from shared.adapters.memory.bus import MemoryBus
 from shared.delivery import delivery_of, event_of
+from shared.domain.analysis import Analysis
 from shared.domain.errors import Transient, Unavailable
 from shared.domain.events import EventType, Topic
 from shared.ports import Message, Ports
@@ -137,11 +138,12 @@ class Workers:
         self._faults = faults
         self.ports: Ports | None = None
 
-    def launch(self, project: str, analysis: str, holder: str) -> None:
+    def launch(self, analysis: Analysis, holder: str) -> float:
         def begin() -> None:
-            self._scheduler.spawn(f"ingest/{holder}", lambda: self._work(project, analysis, holder))
+            self._scheduler.spawn(f"ingest/{holder}", lambda: self._work(analysis.project, analysis.id, holder))
 
-        self._faults.call("launch", analysis, begin)
+        self._faults.call("launch", analysis.id, begin)
+        return 0
 
     def _work(self, project: str, analysis: str, holder: str) -> None:
         try:

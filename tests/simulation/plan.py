@@ -142,7 +142,7 @@ def draw(random: Random) -> Plan:
 
 
 def _requests(random: Random) -> list[Request]:
-    how_many = random.choice((1, 2, 2, 3))
+    how_many = random.choice((1, 2, 3, 4, 5))
     requests = [_good(random, f"r{n}", f"WGS {n}/A", random.choice(PROJECTS)) for n in range(how_many)]
     first = requests[0]
     if random.random() < 0.35:

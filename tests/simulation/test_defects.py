@@ -19,7 +19,7 @@ CAUGHT: tuple[tuple[defects.Defect, set[str]], ...] = (
     (defects.clear_unsent_before_publish, {"published-before-cleared"}),
     (defects.no_lease, {"one-holder-of-a-lease"}),
     (defects.running_after_succeeded, {"legal-path"}),
-    (defects.random_job_id, {"one-job-per-request"}),
+    (defects.random_job_id, {"one-job-per-request", "status-is-batchs"}),  # the document names a job that is not there
     (defects.cancelled_at_request, {"status-is-batchs"}),
     (defects.overwrite_on_conflict, LOST_UPDATES),
     (defects.no_grace_for_a_missing_job, {"status-is-batchs"}),
