@@ -6,18 +6,24 @@ same jars behind a Python process that does not hand signals on. Commands and st
 
 from __future__ import annotations
 
+import base64
+import json
 import os
 import shutil
 import socket
 import subprocess
 import tempfile
+import threading
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from importlib import resources
 from pathlib import Path
+
+import google_crc32c
 
 HOST = "127.0.0.1"
 
@@ -25,6 +31,9 @@ READY_WITHIN_S = 60.0
 """A Java emulator is up in 4-5 s on an idle machine; with every core taken it needs several times that."""
 
 STOP_WITHIN_S = 5.0
+
+ADOPT_EVERY_S = 0.2
+"""How long a file that a job wrote is unknown to the storage server, at most."""
 
 _LOOK_EVERY_S = 0.1
 _LOG_BYTES = 2_000
@@ -62,8 +71,10 @@ def firestore_emulator(port: int) -> Iterator[str]:
 
 @contextmanager
 def storage_server(port: int, root: Path) -> Iterator[str]:
-    """`http://HOST:PORT` of a Cloud Storage server whose buckets are the folders of `root`, which a job may write
-    into. Raises EmulatorMissing, EmulatorFailed."""
+    """`http://HOST:PORT` of a Cloud Storage server whose buckets are the folders of `root`.
+
+    A job may write files into them (see `adopt`). Raises EmulatorMissing, EmulatorFailed.
+    """
     root.mkdir(parents=True, exist_ok=True)
     address = f"{HOST}:{port}"
     command = [
@@ -71,7 +82,7 @@ def storage_server(port: int, root: Path) -> Iterator[str]:
         "-external-url", f"http://{address}", "-backend", "filesystem", "-filesystem-root", str(root),
         "-log-level", "warn",
     ]
-    with _running("the Cloud Storage server", command, port, "/_internal/healthcheck"):
+    with _running("the Cloud Storage server", command, port, "/_internal/healthcheck"), _adopting(root):
         yield f"http://{address}"
 
 
@@ -81,6 +92,68 @@ def free_port() -> int:
         probe.bind((HOST, 0))
         port: int = probe.getsockname()[1]
         return port
+
+
+# -- files that jobs write into a bucket's folder ------------------------------------------------------------------
+
+_ATTRIBUTE = "user.metadata"  # what fake-gcs-server knows of an object (its internal/backend/metadata_xattr.go)
+_ADOPTED_AT = "iflow-mtime-ns"
+_CHUNK_BYTES = 1 << 20
+
+
+def adopt(root: Path) -> None:
+    """Makes objects of the files in `root`'s buckets that the storage server did not write.
+
+    To the server a file without its attribute does not exist, and a listing that meets one is a 404
+    (fsouza/fake-gcs-server#1033). A file that was adopted and has changed since is adopted anew; one that the server
+    wrote and a job then changed in place is not seen to have changed.
+    """
+    for bucket in (folder for folder in root.iterdir() if folder.is_dir()):
+        for file in bucket.rglob("*"):
+            try:
+                if file.is_file() and not file.is_symlink():
+                    _adopt(file)
+            except FileNotFoundError:  # it was a temporary one
+                continue
+
+
+def _adopt(file: Path) -> None:
+    changed_ns = file.stat().st_mtime_ns
+    if _ATTRIBUTE in os.listxattr(file):
+        known = json.loads(os.getxattr(file, _ATTRIBUTE)).get("Metadata") or {}
+        if known.get(_ADOPTED_AT, str(changed_ns)) == str(changed_ns):
+            return
+    at = datetime.fromtimestamp(changed_ns / 1e9, UTC).isoformat().replace("+00:00", "Z")
+    attributes = {
+        "ContentType": "application/octet-stream", "Crc32c": _crc32c(file), "Created": at, "Updated": at,
+        "Generation": changed_ns // 1000, "Metadata": {_ADOPTED_AT: str(changed_ns)},
+    }
+    os.setxattr(file, _ATTRIBUTE, json.dumps(attributes).encode())
+
+
+def _crc32c(file: Path) -> str:
+    checksum = google_crc32c.Checksum()
+    with file.open("rb") as handle:
+        while chunk := handle.read(_CHUNK_BYTES):
+            checksum.update(chunk)
+    return base64.b64encode(checksum.digest()).decode()
+
+
+@contextmanager
+def _adopting(root: Path) -> Iterator[None]:
+    ended = threading.Event()
+
+    def run() -> None:
+        while not ended.wait(ADOPT_EVERY_S):
+            adopt(root)
+
+    thread = threading.Thread(target=run, name="adopt", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
 
 
 # -- what must be installed ---------------------------------------------------------------------------------------

@@ -5,6 +5,7 @@ To add an adapter, add its name and its builder to the dict of its port.
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from shared.adapters.embedded.bus import SqliteBus
 from shared.adapters.embedded.documents import SqliteDocuments
 from shared.adapters.embedded.objects import DirectoryObjects
 from shared.adapters.google.documents import FirestoreDocuments, firestore_client
+from shared.adapters.google.objects import StorageObjects, storage_objects
 from shared.adapters.memory.bus import MemoryBus
 from shared.adapters.memory.documents import MemoryDocuments
 from shared.adapters.memory.objects import MemoryObjects
@@ -41,9 +43,10 @@ BUSES: dict[str, Callable[[Path, Topology, FakeClock], PulledBus]] = {
     "memory": lambda _, layout, clock: MemoryBus(layout, clock),
     "embedded": lambda folder, layout, clock: SqliteBus(folder / "bus.db", layout, clock),
 }
-OBJECTS: dict[str, Callable[[Path, FakeClock], Objects]] = {
-    "memory": lambda _, clock: MemoryObjects(clock),
-    "embedded": lambda folder, _: DirectoryObjects(folder / "objects"),
+OBJECTS: dict[str, Callable[[pytest.FixtureRequest, Path, FakeClock], Objects]] = {
+    "memory": lambda _, __, clock: MemoryObjects(clock),
+    "embedded": lambda _, folder, __: DirectoryObjects(folder / "objects"),
+    "google": lambda request, _, __: request.getfixturevalue("cloud_objects"),
 }
 
 
@@ -64,7 +67,17 @@ def firestore_documents(address: str) -> FirestoreDocuments:
 
 @pytest.fixture(params=OBJECTS)
 def objects(request: pytest.FixtureRequest, tmp_path: Path, clock: FakeClock) -> Objects:
-    return OBJECTS[request.param](tmp_path, clock)
+    return OBJECTS[request.param](request, tmp_path, clock)
+
+
+@pytest.fixture
+def cloud_objects(storage_address: str, storage_root: Path) -> StorageObjects:
+    """Over the buckets `b` and `other`, both empty."""
+    for old in storage_root.iterdir():
+        shutil.rmtree(old) if old.is_dir() else old.unlink()
+    for bucket in ("b", "other"):
+        (storage_root / bucket).mkdir()
+    return storage_objects("test", emulator=storage_address)
 
 
 @pytest.fixture(params=BUSES)

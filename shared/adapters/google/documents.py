@@ -203,7 +203,7 @@ def firestore_client(project: str, database: str = "(default)", *, emulator: str
     """A client of a database, with this process's credentials; `emulator` is `HOST:PORT` of one that asks for none."""
     if emulator is None:
         return firestore.Client(project=project, database=database)
-    client = firestore.Client(project=project, database=database, credentials=AnonymousCredentials())  # type: ignore[no-untyped-call]
+    client = firestore.Client(project=project, database=database, credentials=AnonymousCredentials())
     client._emulator_host = emulator  # else only FIRESTORE_EMULATOR_HOST sets it, for the whole process
     return client
 
