@@ -13,6 +13,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
+from shared.domain.analysis import Analysis
 from shared.domain.files import FileSeen
 from shared.domain.job import JobSeen, JobSpec
 from shared.domain.lifecycle import Rules
@@ -190,7 +191,8 @@ class Logs(Protocol):
 class Ports:
     """Everything that a handler may touch.
 
-    `launch(project, analysis, holder)` begins the work of an ingest whose lease `holder` has, and returns at once.
+    `launch(analysis, holder)` begins the work of an ingest whose lease `holder` has. It answers with the seconds that
+    the work may have to wait for a machine before it can renew that lease itself: 0 when it has begun.
     `logs_url(job uid)` is the address that shows a job's whole logs. `notify_topic` is where Batch reports to.
     """
 
@@ -202,6 +204,6 @@ class Ports:
     clock: Clock
     rules: Rules
     new_id: Callable[[], str]
-    launch: Callable[[str, str, str], None]
+    launch: Callable[[Analysis, str], float]
     logs_url: Callable[[str], str]
     notify_topic: str

@@ -7,7 +7,7 @@ import logging
 from shared.delivery import Delivery, event_of
 from shared.domain import paths
 from shared.domain.analysis import IngestStatus
-from shared.domain.ingest import take_lease
+from shared.domain.ingest import take_lease, wait_for_machine
 from shared.ports import Ports
 from shared.steps.announce import announce
 from shared.steps.store import as_stored, decide
@@ -29,4 +29,9 @@ def ingest(delivery: Delivery, ports: Ports) -> None:
     elif loaded.analysis.ingest.status is IngestStatus.FAILED:
         announce(ports.documents, ports.bus, as_stored(loaded))
     else:
-        ports.launch(event.project, event.subject, holder)
+        waits_s = ports.launch(loaded.analysis, holder)
+        if waits_s:
+            decide(
+                ports.documents, loaded.analysis.doc_path,
+                lambda analysis: wait_for_machine(analysis, holder, ports.clock(), waits_s), known=loaded,
+            )

@@ -23,7 +23,7 @@ import pyarrow.parquet as pq
 from shared.domain import paths
 from shared.domain.analysis import Analysis, IngestedFile, Output
 from shared.domain.errors import Conflict, Permanent
-from shared.domain.ingest import holds_lease, ingest_failed, ingest_ready, renew_lease
+from shared.domain.ingest import STARTING, WAITING, holds_lease, ingest_failed, ingest_ready, renew_lease
 from shared.domain.lifecycle import Answer, Unchanged
 from shared.domain.pipeline import OutputKind
 from shared.ports import Ports
@@ -79,6 +79,8 @@ def work(ports: Ports, project: str, analysis_id: str, holder: str, tables: Tabl
     try:
         if not holds_lease(analysis, holder):
             raise LeaseLost
+        if analysis.ingest.progress == WAITING:
+            lease.renew(STARTING)  # from here on, silence means that the work has died
         done = [_ingest(ports, analysis, vcf, lease, tables) for vcf in _vcfs(ports, analysis)]
         _refuse_other_samples(analysis, done)
     except LeaseLost:
@@ -177,9 +179,12 @@ class _Lease:
 
     def keep(self, progress: str) -> None:
         """Raises LeaseLost once somebody else has it."""
+        if self._ports.clock() >= self._next:
+            self.renew(progress)
+
+    def renew(self, progress: str) -> None:
+        """Raises LeaseLost."""
         now = self._ports.clock()
-        if now < self._next:
-            return
         self._next = now + self._every
         loaded, _ = decide(
             self._ports.documents, self._path,

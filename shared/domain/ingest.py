@@ -17,6 +17,9 @@ from shared.domain.events import EventType
 from shared.domain.lifecycle import Advanced, Answer, Unchanged
 from shared.domain.policy import Policy
 
+STARTING = "Starting."
+WAITING = "Waiting for a machine."
+
 
 def take_lease(analysis: Analysis, holder: str, now: datetime, policy: Policy, *, force: bool = False) -> Answer:
     """The ingest is now `holder`'s until the lease runs out; or why it is not to be begun."""
@@ -33,7 +36,7 @@ def take_lease(analysis: Analysis, holder: str, now: datetime, policy: Policy, *
         "status": IngestStatus.RUNNING,
         "lease": _lease(holder, now, policy),
         "attempts": 1 if force else ingest.attempts + 1,
-        "started_at": now, "finished_at": None, "failure": None, "progress": "Starting.",
+        "started_at": now, "finished_at": None, "failure": None, "progress": STARTING,
     })
     return Advanced(_with(analysis, begun, now))
 
@@ -44,6 +47,16 @@ def renew_lease(analysis: Analysis, holder: str, now: datetime, policy: Policy, 
         return Unchanged("the lease is somebody else's now")
     going = analysis.ingest.model_copy(update={"lease": _lease(holder, now, policy), "progress": progress})
     return Advanced(_with(analysis, going, now))
+
+
+def wait_for_machine(analysis: Analysis, holder: str, now: datetime, waits_s: float) -> Answer:
+    """The lease lasts for the wait, too; `Unchanged` when the work has begun meanwhile, or when the lease was lost."""
+    if not holds_lease(analysis, holder) or analysis.ingest.progress != STARTING:
+        return Unchanged("the work has begun, or the lease is somebody else's now")
+    waiting = analysis.ingest.model_copy(update={
+        "lease": Lease(holder=holder, until=now + timedelta(seconds=waits_s)), "progress": WAITING,
+    })
+    return Advanced(_with(analysis, waiting, now))
 
 
 def holds_lease(analysis: Analysis, holder: str) -> bool:
@@ -77,6 +90,11 @@ def ingest_failed(analysis: Analysis, reason: str, now: datetime) -> Advanced:
     })
     data = {"analysis_id": analysis.id, "slug": analysis.slug, "order_id": analysis.order_id, "reason": failed.failure}
     return Advanced(_with(analysis, failed, now).with_event(EventType.INGEST_FAILED, now, data))
+
+
+def work_module(analysis: Analysis, holder: str) -> tuple[str, ...]:
+    """What Python is to run (behind `-m`) for the work of an ingest: here, or in a job's container."""
+    return ("services.vcf_ingest", analysis.project, analysis.id, holder)
 
 
 def _counted(number: int, noun: str) -> str:

@@ -27,6 +27,7 @@ from shared import runtime
 from shared.adapters.embedded.bus import SqliteBus
 from shared.delivery import delivery_of, event_of
 from shared.domain import paths
+from shared.domain.analysis import Analysis
 from shared.domain.events import Event, EventType, Topic
 from shared.domain.pipeline import Pipeline
 from shared.ports import Ports
@@ -133,8 +134,10 @@ def _wrap(points: Points) -> None:
     SqliteBus.acknowledge = points.around("acknowledge", SqliteBus.acknowledge)  # type: ignore[method-assign]
 
 
-def _work_in_a_thread(ports: Ports, project: str, analysis: str, holder: str) -> None:
-    threading.Thread(target=work, args=(ports, project, analysis, holder), name="work_0", daemon=True).start()
+def _work_in_a_thread(ports: Ports, analysis: Analysis, holder: str) -> float:
+    arguments = (ports, analysis.project, analysis.id, holder)
+    threading.Thread(target=work, args=arguments, name="work_0", daemon=True).start()
+    return 0
 
 
 def _request(ports: Ports, points: Points) -> None:

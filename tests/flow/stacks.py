@@ -24,6 +24,7 @@ from shared import runtime
 from shared.adapters.embedded.bus import SqliteBus
 from shared.delivery import Delivery, NotAnEvent, delivery_of, event_of
 from shared.domain import paths
+from shared.domain.analysis import Analysis
 from shared.domain.clock import iso
 from shared.domain.events import Event, EventType, Topic
 from shared.domain.pipeline import Pipeline
@@ -300,8 +301,9 @@ def ingesting_here(**wrap: Callable[[Any], Any]) -> Iterator[None]:
     """
     with ThreadPoolExecutor(2, thread_name_prefix="ingest") as pool:
 
-        def launch(*ingest: str) -> None:
-            pool.submit(lambda: work(runtime.ports(), *ingest))
+        def launch(analysis: Analysis, holder: str) -> float:
+            pool.submit(lambda: work(runtime.ports(), analysis.project, analysis.id, holder))
+            return 0
 
         with ports_with(launch=lambda _: launch, **wrap):
             yield

@@ -9,6 +9,9 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from shared.domain.analysis import Analysis
+from shared.domain.ingest import work_module
+
 AT_ONCE = 2
 """Ingests of this stack that run at the same time; the others wait with their lease, and take a new one if it ends."""
 
@@ -20,11 +23,12 @@ class ProcessLauncher:
         self._environment = {**os.environ, "IFLOW_STATE_DIR": str(state_dir.resolve())}
         self._pool = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="ingest")
 
-    def launch(self, project: str, analysis: str, holder: str) -> None:
-        self._pool.submit(self._run, project, analysis, holder)
+    def launch(self, analysis: Analysis, holder: str) -> float:
+        self._pool.submit(self._run, analysis, holder)
+        return 0
 
-    def _run(self, project: str, analysis: str, holder: str) -> None:
-        command = [sys.executable, "-m", "services.vcf_ingest", project, analysis, holder]
+    def _run(self, analysis: Analysis, holder: str) -> None:
+        command = [sys.executable, "-m", *work_module(analysis, holder)]
         ended = subprocess.run(command, env=self._environment, stdin=subprocess.DEVNULL, check=False)
         if ended.returncode:
-            log.error("an ingest died", extra={"analysis_id": analysis, "reason": f"exit code {ended.returncode}"})
+            log.error("an ingest died", extra={"analysis_id": analysis.id, "reason": f"exit code {ended.returncode}"})

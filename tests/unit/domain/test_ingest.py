@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from shared.domain.analysis import Analysis, IngestStatus, Output, OutputKind
 from shared.domain.events import EventType
-from shared.domain.ingest import ingest_failed, ingest_ready, renew_lease, take_lease
+from shared.domain.ingest import WAITING, ingest_failed, ingest_ready, renew_lease, take_lease, wait_for_machine
 from shared.domain.job import JobState
 from shared.domain.lifecycle import Unchanged
 from shared.domain.outputs import Collected
@@ -42,6 +42,22 @@ def test_a_holder_that_lost_its_lease_cannot_renew_it() -> None:
     assert after(renew_lease(held, "one", at(5050), POLICY, "half")).ingest.progress == "half"
     taken = after(take_lease(held, "two", at(5100), POLICY))
     assert isinstance(renew_lease(taken, "one", at(5101), POLICY, "half"), Unchanged)
+
+
+def test_while_a_job_waits_for_its_machine_nobody_takes_over_and_its_first_renewal_ends_that() -> None:
+    held = after(take_lease(succeeded(VCF), "one", at(5000), POLICY))
+    waiting = after(wait_for_machine(held, "one", at(5001), 1800))
+    assert waiting.ingest.progress == WAITING
+    assert isinstance(take_lease(waiting, "two", at(6800), POLICY), Unchanged)
+    begun = after(renew_lease(waiting, "one", at(6000), POLICY, "Starting."))
+    assert begun.ingest.lease is not None and begun.ingest.lease.until == at(6100)
+
+
+def test_work_that_began_before_its_launcher_said_so_is_not_said_to_wait() -> None:
+    held = after(take_lease(succeeded(VCF), "one", at(5000), POLICY))
+    at_it = after(renew_lease(held, "one", at(5001), POLICY, "half"))
+    assert isinstance(wait_for_machine(at_it, "one", at(5002), 1800), Unchanged)
+    assert isinstance(wait_for_machine(held, "two", at(5002), 1800), Unchanged)
 
 
 def test_an_ingest_that_keeps_dying_fails_with_that_as_its_reason() -> None:

@@ -69,7 +69,7 @@ def ports(clock: FakeClock, engine: FakeEngine) -> Ports:
     return Ports(
         documents=MemoryDocuments(), bus=MemoryBus(topology(), clock), objects=MemoryObjects(clock), engine=engine,
         logs=NoLogs(), clock=clock, rules=Rules(Policy(), {}), new_id=lambda: "id",
-        launch=lambda project, analysis, holder: None, logs_url=lambda uid: f"https://logs.example.org/{uid}",
+        launch=lambda analysis, holder: 0, logs_url=lambda uid: f"https://logs.example.org/{uid}",
         notify_topic="batch-events",
     )
 
