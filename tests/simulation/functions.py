@@ -131,19 +131,26 @@ class Functions:
 
 
 class Workers:
-    """Ingests, as `launch` begins them: slow, and mortal. Tables are JSON, so that no Parquet is written."""
+    """Ingests, as `launch` begins them: slow, and mortal. Tables are JSON, so that no Parquet is written.
 
-    def __init__(self, scheduler: Scheduler, faults: Faults) -> None:
+    `waits_s`: up to so long until each has its machine, as where ingests are Batch jobs; 0 where they are processes.
+    """
+
+    def __init__(self, scheduler: Scheduler, faults: Faults, waits_s: float) -> None:
+        self._waits_s = waits_s
         self._scheduler = scheduler
         self._faults = faults
         self.ports: Ports | None = None
 
     def launch(self, analysis: Analysis, holder: str) -> float:
         def begin() -> None:
-            self._scheduler.spawn(f"ingest/{holder}", lambda: self._work(analysis.project, analysis.id, holder))
+            delay_s = self._scheduler.random.uniform(0, self._waits_s)
+            self._scheduler.spawn(
+                f"ingest/{holder}", lambda: self._work(analysis.project, analysis.id, holder), delay_s
+            )
 
         self._faults.call("launch", analysis.id, begin)
-        return 0
+        return self._waits_s
 
     def _work(self, project: str, analysis: str, holder: str) -> None:
         try:

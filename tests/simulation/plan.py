@@ -19,6 +19,9 @@ from tests.simulation.schedule import BEGINNING
 PROJECTS = ("alpha", "beta")
 INPUT = "samples/s1/uploads/reads.vcf"
 EMPTY_INPUT = "samples/s1/uploads/empty.vcf"
+LONGEST_WAIT_S = 300.0
+"""For a machine that an ingest is to run on."""
+
 PIPELINES = {"calls": 1, "qc-many": 3}
 """Slug -> tasks of its job. Only `calls` declares a VCF."""
 
@@ -105,6 +108,7 @@ class Plan:
     fates: dict[str, Fate] = field(default_factory=dict)
     blackouts_s: tuple[float, ...] = ()
     storm: bool = False
+    ingest_waits_s: float = 0.0
 
 
 BAD_BODIES: tuple[Callable[[dict[str, Any]], dict[str, Any]], ...] = (
@@ -138,6 +142,7 @@ def draw(random: Random) -> Plan:
     return Plan(
         tuple(requests), tuple(cancels), tuple(reruns), tuple(forced), _unreadable(random), _poison(random), fates,
         tuple(random.uniform(5, 250) for _ in range(random.choice((0, 0, 1, 2)))), storm,
+        random.choice((0.0, 0.0, LONGEST_WAIT_S)),
     )
 
 

@@ -88,7 +88,7 @@ class World:
         self.objects = MemoryObjects(self.scheduler.clock)
         self.checks = Checks(self.scheduler, self.documents, self.objects)
         self.functions = Functions(self.scheduler, self.faults)
-        self.workers = Workers(self.scheduler, self.faults)
+        self.workers = Workers(self.scheduler, self.faults, self.plan.ingest_waits_s)
         self.batch = BatchModel(
             self.scheduler, self.faults, self.plan.fates, self.objects, self.functions.publish, self._job_changed
         )
@@ -192,12 +192,15 @@ class World:
         """Jobs that are under way, and requests that wait for their redelivery, get their time; then it must be quiet
         for as long as healing may take."""
         quiet_s = 0.0
-        while quiet_s < QUIET_S + GRACE_S * any(job.deleted for job in self.batch.jobs.values()):
+        while quiet_s < QUIET_S + 2 * self.plan.ingest_waits_s + GRACE_S * self._any_deleted():
             require(self.scheduler.now_s < LONGEST_S, "always-ends", "something is still going on")
             self._tick_until(self.scheduler.now_s + TICK_S)
             under_way = not all(job.over for job in self.batch.jobs.values())
             waiting = {"submit", "keep-dead-letters"} & set(self.functions.bus.depth())
             quiet_s = 0.0 if under_way or waiting else quiet_s + TICK_S
+
+    def _any_deleted(self) -> bool:
+        return any(job.deleted for job in self.batch.jobs.values())
 
     def _letters_to_replay(self) -> list[Stored]:
         """What faults, and nothing else, have made dead letters, after all attempts that the topology gives."""
