@@ -3,30 +3,35 @@
 from __future__ import annotations
 
 import json
+import os
+import threading
 import uuid
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
-from functools import lru_cache
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
+from urllib.parse import quote
 
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from infra.pipelines.catalogue import read_price_tables
-from shared.adapters.embedded.bus import SqliteBus
-from shared.adapters.embedded.documents import SqliteDocuments
-from shared.adapters.embedded.launcher import ProcessLauncher
-from shared.adapters.embedded.logs import FileLogs
-from shared.adapters.embedded.objects import DirectoryObjects
-from shared.adapters.google.batch import BatchEngine, local_client
 from shared.domain.errors import Unavailable
 from shared.domain.events import Topic
 from shared.domain.lifecycle import Rules
 from shared.domain.policy import Policy
-from shared.ports import Ports
+from shared.ports import Logs, Ports
 from shared.topology import topology
 
+if TYPE_CHECKING:  # no backend's clients are loaded before it is chosen: they are most of a function's cold start
+    from shared.adapters.embedded.bus import SqliteBus
+
 LOCAL_PROJECT = "local"
-"""The Google project that the local Batch server plays."""
+"""The Google project that the local Batch server and the emulators play."""
+
+EMULATORS = {
+    "pubsub": "PUBSUB_EMULATOR_HOST", "firestore": "FIRESTORE_EMULATOR_HOST", "storage": "STORAGE_EMULATOR_HOST",
+}
+"""Where Google's own clients look for them. (Storage's holds `http://` in front of its address.)"""
 
 
 class Settings(BaseSettings):
@@ -34,7 +39,7 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="IFLOW_", frozen=True, extra="ignore")
 
-    backend: Literal["embedded"] = "embedded"
+    backend: Literal["embedded", "emulators", "google"] = "embedded"
     state_dir: Path = Path(".iflow")
     port: int = 8000
     reconcile_every_s: float | None = None
@@ -42,6 +47,21 @@ class Settings(BaseSettings):
     silent_after_s: float = Policy.silent_after_s
     unsent_after_s: float = Policy.unsent_after_s
     ingest_lease_s: float = Policy.ingest_lease_s
+
+    # emulators and google
+    google_project: str = LOCAL_PROJECT
+    region: str = "us-central1"
+    database: str = "(default)"
+    batch_address: str | None = None  # HOST:PORT of a local Batch server; without it, Google's
+    image: str = "iflow:local"  # the container image of this code, for ingests that are jobs
+    ingest_account: str | None = None  # e-mail of the account that such a job runs as
+    ingest_as_job_over: int = 50_000_000  # bytes of an analysis' VCFs, compressed as they are
+
+    # google: who may call the functions (shared/push.py)
+    push_account: str | None = None
+    push_audience: str | None = None
+    push_certificates: str = "https://www.googleapis.com/oauth2/v1/certs"
+    push_signature: Literal["check", "checked_by_cloud_run"] = "check"
 
     @property
     def policy(self) -> Policy:
@@ -52,11 +72,16 @@ class Settings(BaseSettings):
 
     @property
     def batch_dir(self) -> Path:
-        return self.state_dir / "batch"
+        return self._home / "batch"
 
     @property
     def objects_dir(self) -> Path:
-        return self.state_dir / "objects"
+        return self._home / "objects"
+
+    @property
+    def _home(self) -> Path:
+        """The emulators forget everything when they end, so their files do not lie among those of the embedded one."""
+        return self.state_dir / "emulators" if self.backend == "emulators" else self.state_dir
 
     def environment(self) -> dict[str, str]:
         """These settings as variables, for another `Settings()` to read, here or in a process begun here."""
@@ -73,18 +98,49 @@ def now_utc() -> datetime:
     return datetime.now(UTC)
 
 
-def embedded_bus(settings: Settings) -> SqliteBus:
-    return SqliteBus(settings.state_dir / "bus.db", topology(), now_utc)
+class _OncePerProcess:
+    """This process's adapters, built at the first event and not at import; who asks meanwhile waits for them, since
+    two at once would be two of each client."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._built: Ports | None = None
+
+    def __call__(self) -> Ports:
+        with self._lock:
+            if self._built is None:
+                self._built = build(Settings())
+            return self._built
+
+    def cache_clear(self) -> None:
+        with self._lock:
+            self._built = None
 
 
-@lru_cache(maxsize=1)
-def ports() -> Ports:
-    """This process's adapters, built once, at the first event and not at import."""
-    return build(Settings())
+ports = _OncePerProcess()
 
 
 def build(settings: Settings) -> Ports:
-    """Raises Unavailable when the stack that the settings name is not running."""
+    """Raises Unavailable when the local stack that the settings name is not running."""
+    return _embedded(settings) if settings.backend == "embedded" else _on_google(settings)
+
+
+# -- embedded -----------------------------------------------------------------------------------------------------
+
+
+def embedded_bus(settings: Settings) -> SqliteBus:
+    from shared.adapters.embedded.bus import SqliteBus
+
+    return SqliteBus(settings.state_dir / "bus.db", topology(), now_utc)
+
+
+def _embedded(settings: Settings) -> Ports:
+    from shared.adapters.embedded.documents import SqliteDocuments
+    from shared.adapters.embedded.launcher import ProcessLauncher
+    from shared.adapters.embedded.logs import FileLogs
+    from shared.adapters.embedded.objects import DirectoryObjects
+    from shared.adapters.google.batch import BatchEngine, local_client
+
     return Ports(
         documents=SqliteDocuments(settings.state_dir / "documents.db", topology().indexes),
         bus=embedded_bus(settings),
@@ -93,9 +149,9 @@ def build(settings: Settings) -> Ports:
         logs=FileLogs(settings.batch_dir),
         clock=now_utc,
         rules=Rules(settings.policy, read_price_tables()),
-        new_id=lambda: str(uuid.uuid4()),
+        new_id=_new_id,
         launch=ProcessLauncher(settings.state_dir).launch,
-        logs_url=lambda uid: (settings.batch_dir / "logs" / uid).resolve().as_uri(),
+        logs_url=_logs_in_folder(settings),
         notify_topic=f"projects/{LOCAL_PROJECT}/topics/{Topic.BATCH}",
     )
 
@@ -105,3 +161,74 @@ def _batch_address(settings: Settings) -> str:
         return str(json.loads(settings.stack_file.read_text())["batch"])
     except FileNotFoundError:
         raise Unavailable(f"no stack runs over {settings.state_dir}; start one with `make serve`") from None
+
+
+def _logs_in_folder(settings: Settings) -> Callable[[str], str]:
+    return lambda uid: (settings.batch_dir / "logs" / uid).resolve().as_uri()
+
+
+def _new_id() -> str:
+    return str(uuid.uuid4())
+
+
+# -- emulators, google --------------------------------------------------------------------------------------------
+
+
+def _on_google(settings: Settings) -> Ports:
+    from google.cloud import batch_v1
+
+    from shared.adapters.google.batch import BatchEngine, local_client
+    from shared.adapters.google.bus import PubSubBus, publisher_client
+    from shared.adapters.google.documents import FirestoreDocuments, firestore_client
+    from shared.adapters.google.launcher import IngestJobs, IngestLauncher
+    from shared.adapters.google.objects import storage_objects
+
+    emulator: Mapping[str, str | None] = dict.fromkeys(EMULATORS)
+    if settings.backend == "emulators":
+        emulator = _emulators()
+    project, notify_topic = settings.google_project, f"projects/{settings.google_project}/topics/{Topic.BATCH}"
+    engine = BatchEngine(
+        local_client(settings.batch_address) if settings.batch_address else batch_v1.BatchServiceClient()
+    )
+    return Ports(
+        documents=FirestoreDocuments(firestore_client(project, settings.database, emulator=emulator["firestore"])),
+        bus=PubSubBus(publisher_client(emulator=emulator["pubsub"]), project),
+        objects=storage_objects(project, emulator=emulator["storage"]),
+        engine=engine,
+        logs=_logs(settings),
+        clock=now_utc,
+        rules=Rules(settings.policy, read_price_tables()),
+        new_id=_new_id,
+        launch=IngestLauncher(engine, IngestJobs(
+            over_bytes=settings.ingest_as_job_over, parent=f"projects/{project}/locations/{settings.region}",
+            image=settings.image, service_account=settings.ingest_account, notify_topic=notify_topic,
+            environment={**settings.environment(), **{EMULATORS[name]: at for name, at in emulator.items() if at}},
+        )).launch,
+        logs_url=_logs_in_folder(settings) if settings.backend == "emulators" else _logs_in_console(project),
+        notify_topic=notify_topic,
+    )
+
+
+def _emulators() -> dict[str, str]:
+    """Raises Unavailable where one is not named: the clients would talk to Google instead."""
+    found = {name: os.environ.get(variable) for name, variable in EMULATORS.items()}
+    if missing := [EMULATORS[name] for name, address in found.items() if not address]:
+        raise Unavailable(f"no emulators run for this process ({', '.join(missing)} not set): `make emulators`")
+    return {name: address for name, address in found.items() if address}
+
+
+def _logs(settings: Settings) -> Logs:
+    if settings.backend == "emulators":
+        from shared.adapters.embedded.logs import FileLogs
+
+        return FileLogs(settings.batch_dir)
+    from shared.adapters.google.logs import cloud_logs
+
+    return cloud_logs(settings.google_project)
+
+
+def _logs_in_console(project: str) -> Callable[[str], str]:
+    """Cloud Logging's page of one job's tasks (https://cloud.google.com/batch/docs/analyze-job-using-logs)."""
+    return lambda uid: "https://console.cloud.google.com/logs/query;query=" + quote(
+        f'resource.type="batch.googleapis.com/Job" labels.job_uid="{uid}"', safe=""
+    ) + f"?project={project}"
