@@ -139,9 +139,20 @@ resource "google_compute_security_policy" "web" {
     }
   }
 
+  rule {
+    action      = "deny(403)"
+    priority    = 100
+    description = "Log4Shell and its kind"
+
+    match {
+      expr {
+        expression = "evaluatePreconfiguredWaf('cve-canary')"
+      }
+    }
+  }
+
   dynamic "rule" {
     for_each = {
-      100 = "cve-canary" # Log4Shell and its kind
       110 = "scannerdetection-v33-stable"
       120 = "protocolattack-v33-stable"
       130 = "sqli-v33-stable"

@@ -72,17 +72,33 @@ def terraform(where: Path, *arguments: str, reattach: str | None = None) -> subp
 
 def planned(where: Path, variables: Mapping[str, Any], *, tokens: bool) -> Plan:
     """init, validate, plan. What Terraform has to say against it is the AssertionError's message."""
+    return _read(json.loads(plan_json(where, variables, tokens=tokens)))
+
+
+def plan_json(where: Path, variables: Mapping[str, Any], *, tokens: bool) -> str:
+    """As `terraform show -json` gives it."""
     (where / "test.auto.tfvars.json").write_text(json.dumps(variables))
+    return _all(where, [*_VALIDATE, *_PLAN], tokens)
+
+
+def validated(where: Path) -> None:
+    """init and validate, which need no variables."""
+    _all(where, _VALIDATE, tokens=False)
+
+
+_VALIDATE = [["init", "-no-color"], ["validate", "-no-color"]]
+_PLAN = [["plan", "-no-color", "-out=plan"], ["show", "-json", "plan"]]
+
+
+def _all(where: Path, commands: Sequence[Sequence[str]], tokens: bool) -> str:
+    """What the last of them says."""
+    said = ""
     with stand_in(json.loads(SCHEMA.read_text()), tokens=tokens) as reattach:
-        for command in _COMMANDS:
+        for command in commands:
             ran = terraform(where, *command, reattach=reattach)
             assert ran.returncode == 0, ran.stdout + ran.stderr
-    return _read(json.loads(ran.stdout))
-
-
-_COMMANDS: Sequence[Sequence[str]] = (
-    ("init", "-no-color"), ("validate", "-no-color"), ("plan", "-no-color", "-out=plan"), ("show", "-json", "plan"),
-)
+            said = ran.stdout
+    return said
 
 
 def _read(shown: Mapping[str, Any]) -> Plan:

@@ -1,0 +1,233 @@
+"""Each query that the code can issue has its index in topology.yaml: Firestore refuses one that has none, and neither
+its emulator nor the embedded backend does.
+
+Every place that makes a `Query` is run, with the query recorded; a place that no test here reaches fails. What index a
+query needs is derived by Firestore's rules (https://cloud.google.com/firestore/docs/query-data/index-overview):
+equalities in any order, then what is ordered by; alone in one collection, a field has its index by itself. Several
+equalities before one order are served by merging indexes that each cover some of them and end in that order. That is
+what keeps the list's 32 combinations of filters times two orders at a dozen indexes; its price is that Firestore walks
+the rarest of them and skips what the others do not have, so combinations of which each alone is common are slower. The
+commonest pair, status and pipeline, therefore has an index of its own.
+"""
+
+from __future__ import annotations
+
+import ast
+import asyncio
+import importlib
+import itertools
+import sys
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from services.miner import context
+from services.miner.app import create_app
+from services.miner.listing import Filters
+from services.reconciler import handler as reconciler
+from services.status_tracker.handler import track
+from shared.adapters.memory.bus import MemoryBus
+from shared.adapters.memory.documents import MemoryDocuments
+from shared.adapters.memory.objects import MemoryObjects
+from shared.delivery import Delivery
+from shared.domain import paths
+from shared.domain.clock import iso
+from shared.ports import Create, Ports, Query
+from shared.steps.accept import accept
+from shared.steps.register import register_pipeline, register_project
+from shared.topology import Index, topology
+from tests.builders import PROJECT, RULES, T0, a_pipeline, a_request
+from tests.contract.clock import FakeClock
+
+ROOT = Path(__file__).parents[3]
+Place = tuple[str, str]
+TICK = Delivery("1", b"{}", {}, "", "")
+HINT = Delivery("2", b"", {"JobName": "projects/1/locations/r/jobs/a-00000000-0000-0000-0000-000000000000"}, "", "")
+
+
+@pytest.fixture(scope="module")
+def recorded() -> Iterator[tuple[set[Place], list[Query]]]:
+    """The places that made a query, and the queries."""
+    with pytest.MonkeyPatch.context() as patch:
+        places: set[Place] = set()
+        queries: list[Query] = []
+        for module in {module for module, _ in _places()}:
+            _record(patch, module, places, queries)
+        patch.setattr(reconciler, "PAGE", 1)
+        _issue_all()
+        yield places, queries
+
+
+def test_every_place_that_makes_a_query_was_reached(recorded: tuple[set[Place], list[Query]]) -> None:
+    assert recorded[0] == _places()
+
+
+def test_every_query_has_its_index(recorded: tuple[set[Place], list[Query]]) -> None:
+    missing = {text for query in recorded[1] if (text := _missing(query))}
+    assert not missing, "\n".join(sorted(missing))
+    assert len(recorded[1]) > 400
+
+
+def test_no_index_is_without_a_query(recorded: tuple[set[Place], list[Query]]) -> None:
+    """Each costs on every write."""
+    used = {index for query in recorded[1] for index in _candidates(query)}
+    assert set(topology().indexes) - used == set()
+
+
+def test_what_is_missing_is_found() -> None:
+    """That the derivation is one."""
+    where = Filters(status=["failed"], sample="x").query("lab", None).where
+    assert _missing(Query("projects/lab/orders", where, ())) is None
+    assert _missing(Query("*/orders", where, ())) == "orders (group): status"
+    order = Filters().query("lab", None).order
+    assert _missing(Query("projects/lab/orders", where, order)) == "orders: status created_at desc"
+    assert _missing(Query("projects/lab/analyses", (), (type(order[0])("metrics.run_seconds"),))) is not None
+
+
+# -- all that the code can ask ------------------------------------------------------------------------------------
+
+
+def _issue_all() -> None:
+    documents = MemoryDocuments()
+    ports = _ports(documents)
+    register_project(ports, PROJECT)
+    register_pipeline(ports, PROJECT.id, a_pipeline(), by="test")
+    accept(ports, a_request(version="latest"), source="test")
+    documents.commit([
+        Create(paths.rejection_doc(PROJECT.id, name), {"unsent": [], "unsent_since": iso(T0 - timedelta(hours=1))})
+        for name in "ab"
+    ])  # two pages of one each
+    reconciler.reconcile(TICK, ports)
+    track(HINT, ports)
+    for filters in _filters():
+        documents.query(filters.query(PROJECT.id, None))
+    asyncio.run(_ask_the_api(ports))
+
+
+def _filters() -> Iterator[Filters]:
+    statuses = ([], ["failed"], ["in_progress"])
+    ranges = ({}, {"created_from": T0}, {"created_to": T0 + timedelta(days=1)}, {"created_from": T0, "created_to": T0})
+    equalities = {"pipeline": "calls", "version": "1.0.0", "origin": "order", "order": "o-1"}
+    for status, between, sort in itertools.product(statuses, ranges, ("-created_at", "-run_seconds")):
+        for chosen in itertools.product((False, True), repeat=len(equalities)):
+            asked = {name: value for (name, value), taken in zip(equalities.items(), chosen, strict=True) if taken}
+            yield Filters.model_validate({"status": status, "sort": sort, **between, **asked})
+
+
+async def _ask_the_api(ports: Ports) -> None:
+    app = create_app()
+    app.dependency_overrides[context.the_ports] = lambda: ports
+    here = {"X-Project-ID": PROJECT.id}
+    routes: list[tuple[str, dict[str, str]]] = [
+        ("/projects", {}), ("/pipelines", here), ("/pipelines/calls", here), ("/analyses", here),
+        *((f"/ops/{family}", scope) for family in ("rejections", "dead-letters", "cancels") for scope in ({}, here)),
+        *((f"/ops/{family}/x", scope) for family in ("rejections", "dead-letters") for scope in ({}, here)),
+    ]
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://miner/api/v1") as client:
+        for path, headers in routes:
+            answer = await client.get(path, headers=headers)
+            assert answer.status_code == (404 if path.endswith("/x") else 200), (path, answer.text)
+
+
+def _ports(documents: MemoryDocuments) -> Ports:
+    def never(*_: Any) -> Any:
+        raise AssertionError("nothing is run here")
+
+    clock = FakeClock()
+    return Ports(
+        documents=documents, bus=MemoryBus(topology(), clock), objects=MemoryObjects(clock), engine=None, logs=None,
+        clock=clock, rules=RULES, new_id=never, launch=never, logs_url=never,
+        notify_topic="batch-events",
+    )
+
+
+# -- where it is asked --------------------------------------------------------------------------------------------
+
+
+def _places() -> set[Place]:
+    """(module, function) of every call of shared.ports.Query in the services and in shared/steps."""
+    found: set[Place] = set()
+    for file in [*(ROOT / "services").rglob("*.py"), *(ROOT / "shared" / "steps").rglob("*.py")]:
+        module = ".".join(file.relative_to(ROOT).with_suffix("").parts)
+        tree = ast.parse(file.read_text())
+        name = _name_of_query(tree)
+        for function in ast.walk(tree):
+            if name and isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef):
+                calls = (node.func for node in ast.walk(function) if isinstance(node, ast.Call))
+                if any(isinstance(called, ast.Name) and called.id == name for called in calls):
+                    found.add((module, function.name))
+    return found
+
+
+def _name_of_query(tree: ast.Module) -> str | None:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and node.module == "shared.ports":
+            for alias in node.names:
+                if alias.name == "Query":
+                    return alias.asname or alias.name
+    return None
+
+
+def _record(patch: pytest.MonkeyPatch, module: str, places: set[Place], queries: list[Query]) -> None:
+    def made(*args: Any, **kwargs: Any) -> Query:
+        query = Query(*args, **kwargs)
+        places.add((module, sys._getframe(1).f_code.co_name))
+        queries.append(query)
+        return query
+
+    name = _name_of_query(ast.parse((ROOT / f"{module.replace('.', '/')}.py").read_text()))
+    assert name is not None
+    patch.setattr(importlib.import_module(module), name, made)
+
+
+# -- which index it needs -----------------------------------------------------------------------------------------
+
+
+def _equal(query: Query) -> frozenset[str]:
+    return frozenset(where.field for where in query.where if where.op in ("==", "in", "array_contains"))
+
+
+def _behind(query: Query) -> tuple[str, ...]:
+    """What the index must end in: the order; or, without one, the field of a range, upwards."""
+    ranges = {where.field for where in query.where} - _equal(query)
+    assert ranges <= {query.order[0].field} if query.order else len(ranges) <= 1, "Firestore takes no such query"
+    return tuple(f"{o.field} desc" if o.descending else o.field for o in query.order) or tuple(ranges)
+
+
+def _group(query: Query) -> bool:
+    return query.collection.startswith("*/")
+
+
+def _candidates(query: Query) -> list[Index]:
+    """Indexes that cover some of the query's equalities and end in its order."""
+    family, equal, behind = query.collection.rpartition("/")[2], _equal(query), _behind(query)
+    return [
+        index for index in topology().indexes
+        if index.collection == family and index.group == _group(query)
+        and index.fields[len(index.fields) - len(behind):] == behind
+        and set(index.fields[: len(index.fields) - len(behind)]) <= equal
+    ]
+
+
+def _automatic(query: Query, field: str) -> bool:
+    """Firestore's own index of one field, in one collection, unless the field or what it lies in is exempt."""
+    family, name = query.collection.rpartition("/")[2], field.removesuffix(" desc")
+    exempt = [one for each in topology().exemptions if each.collection == family for one in each.fields]
+    return not _group(query) and not any(name == one or name.startswith(f"{one}.") for one in exempt)
+
+
+def _missing(query: Query) -> str | None:
+    """The index that the query has not, or None."""
+    equal, behind = _equal(query), _behind(query)
+    covered = {field for index in _candidates(query) for field in index.fields[: len(index.fields) - len(behind)]}
+    if not behind:
+        covered |= {field for field in equal if _automatic(query, field)}
+    alone = len(behind) == 1 and _automatic(query, behind[0])
+    if covered == equal and (equal or not behind or alone or _candidates(query)):
+        return None
+    scope = " (group)" if _group(query) else ""
+    return f"{query.collection.rpartition('/')[2]}{scope}: {' '.join([*sorted(equal), *behind])}"
