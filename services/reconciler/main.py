@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import functions_framework
 from cloudevents.http.event import CloudEvent
 
 from services.reconciler import handler
+from shared.push import pushed
 from shared.receive import receive
 from shared.runtime import ports
 from shared.steps.dead_letters import keep_forwarded
 
 
-@functions_framework.cloud_event
+@pushed
 def reconcile(event: CloudEvent) -> None:
     receive("reconcile", event, handler.reconcile, ports())
 
 
-@functions_framework.cloud_event
+@pushed
 def keep_dead_letter(event: CloudEvent) -> None:
     receive("keep-dead-letters", event, keep_forwarded, ports())

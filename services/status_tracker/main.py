@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import functions_framework
 from cloudevents.http.event import CloudEvent
 
 from services.status_tracker import handler
+from shared.push import pushed
 from shared.receive import receive
 from shared.runtime import ports
 
 
-@functions_framework.cloud_event
+@pushed
 def track(event: CloudEvent) -> None:
     receive("track", event, handler.track, ports())
 
 
-@functions_framework.cloud_event
+@pushed
 def cancel(event: CloudEvent) -> None:
     receive("cancel", event, handler.cancel, ports())
