@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
+from shared.domain.analysis import Analysis
 from shared.domain.lifecycle import Observation, advance, wants_outputs
 from shared.domain.outputs import NOTHING_COLLECTED
 from shared.ports import Ports
@@ -14,14 +17,21 @@ from shared.steps.store import Loaded, as_stored, decide
 def observe(ports: Ports, loaded: Loaded) -> Loaded:
     """A final analysis is not asked about (C85). Raises Unavailable when Batch does not answer."""
     analysis = loaded.analysis
+    nothing_new: str | None = "final"
     if not analysis.status.final:
         job = ports.engine.describe(analysis.job.name)
         collected = collect(ports, analysis, job) if wants_outputs(analysis, job.state) else NOTHING_COLLECTED
         seen = Observation(job, ports.clock(), collected)
-        loaded, _ = decide(
+        loaded, nothing_new = decide(
             ports.documents, analysis.doc_path,
             lambda current: with_logs_url(ports, advance(current, seen, ports.rules)), known=loaded,
         )
-    if loaded.analysis.unsent:
+    if nothing_new is None or _left_behind(ports, loaded.analysis):
         announce(ports.documents, ports.bus, as_stored(loaded))
     return loaded
+
+
+def _left_behind(ports: Ports, analysis: Analysis) -> bool:
+    """Whoever committed an event a moment ago publishes it, too: others that look meanwhile would make it two."""
+    patience = timedelta(seconds=ports.rules.policy.unsent_after_s)
+    return analysis.unsent_since is not None and analysis.unsent_since <= ports.clock() - patience
