@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from shared.adapters.embedded.bus import Leased
 from shared.domain.clock import iso
-from shared.ports import Message
+from shared.ports import LAST_ERROR, Message
 from tests.contract.clock import FakeClock
 from tests.contract.conftest import PulledBus
 
@@ -134,6 +134,16 @@ def test_after_its_last_attempt_a_message_is_a_dead_letter_whole(bus: PulledBus,
         "key",
     )
     assert letter.message_id != message_id
+
+
+def test_a_dead_letter_says_why_its_last_attempt_was_refused(bus: PulledBus, clock: FakeClock) -> None:
+    bus.publish(BATCH, say("1"))
+    for n in range(1, 6):
+        (leased,) = bus.lease("unordered", 1)
+        bus.refuse(leased, f"reason {n}")
+        clock.pass_s(10)
+    (letter,) = bus.lease("letters", 1)
+    assert letter.message.attributes[LAST_ERROR] == "reason 5"
 
 
 def test_a_dead_letter_is_one_subscriptions_and_the_others_keep_their_copy(bus: PulledBus, clock: FakeClock) -> None:

@@ -112,7 +112,7 @@ class Functions:
                 receive.receive(name, cloud_event(leased), HANDLERS[name], self.ports)
         except Transient as error:
             self._scheduler.note(f"refused, attempt {leased.attempt}: {error}")
-            self._refuse(leased)
+            self._refuse(leased, str(error))
         except InvariantBroken:
             raise
         except Exception as error:
@@ -123,8 +123,8 @@ class Functions:
                 self.bus.acknowledge(leased)
                 self._scheduler.after(self._scheduler.random.random(), lambda: self._deliver(name))
 
-    def _refuse(self, leased: Leased) -> None:
-        self.bus.refuse(leased)
+    def _refuse(self, leased: Leased, reason: str) -> None:
+        self.bus.refuse(leased, reason)
         spec = self._topology.subscriptions[leased.subscription]
         self._scheduler.after(spec.retry.pause_s(leased.attempt), lambda: self._deliver(leased.subscription))
         self._deliver(LETTERS)
