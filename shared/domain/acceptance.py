@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from shared.domain import paths
-from shared.domain.analysis import Analysis, InputFile, Job, PipelineRun, Status
+from shared.domain.analysis import (
+    HEAD_OF_INPUT_FILES,
+    LARGEST_INPUTS_BYTES,
+    Analysis,
+    InputFile,
+    Job,
+    PipelineRun,
+    Status,
+)
 from shared.domain.job import JobSpec, Runnable
 from shared.domain.lifecycle import entered
 from shared.domain.pipeline import Pipeline
@@ -20,12 +31,33 @@ MOUNT = "/mnt/disks/project"
 FIRST_DETAIL = "Accepted; the job is about to be handed to Batch."
 
 
+@dataclass(frozen=True)
+class InputsFile:
+    """What is written into the bucket of inputs too large for the document: `{"inputs", "input_files"}`, whole."""
+
+    path: str
+    content: bytes
+
+
+def inputs_file(request: SubmitRequest, files: tuple[InputFile, ...]) -> InputsFile | None:
+    """None when the document holds them. Named by its content, so that no other request can take its place."""
+    if _size(request.inputs) <= LARGEST_INPUTS_BYTES and len(files) <= HEAD_OF_INPUT_FILES:
+        return None
+    content = _json({"inputs": request.inputs, "input_files": [file.model_dump(mode="json") for file in files]})
+    digest = hashlib.sha256(content).hexdigest()[:16]
+    return InputsFile(f"cache/inputs/{request.analysis_id}-{digest}.json", content)
+
+
 def new_analysis(
     request: SubmitRequest, project: Project, pipeline: Pipeline, input_files: tuple[InputFile, ...],
     now: datetime, *, source: str, rerun_of: str | None = None,
 ) -> Analysis:
-    """The document as it is first committed: `queued`, with its first history entry and event."""
+    """The document as it is first committed: `queued`, with its first history entry and event.
+
+    Where there is an `inputs_file`, it must lie in the bucket before that.
+    """
     identity = request.analysis_id
+    elsewhere = inputs_file(request, input_files)
     accepted = Analysis(
         id=identity, project=project.id, display_id=request.display_id, slug=request.slug, bucket=project.bucket,
         request_id=request.request_id, request_digest=request.digest(),
@@ -33,8 +65,10 @@ def new_analysis(
         pipeline=PipelineRun(
             slug=pipeline.slug, version=pipeline.version, definition=pipeline.model_dump(mode="json")
         ),
-        inputs=request.inputs, input_files=input_files, origin=request.origin, samples=request.samples,
-        order_id=request.order_id, rerun_of=rerun_of,
+        inputs=_head(request.inputs) if elsewhere else request.inputs, inputs_size=_size(request.inputs),
+        inputs_path=elsewhere.path if elsewhere else None,
+        input_files=input_files[:HEAD_OF_INPUT_FILES], input_files_total=len(input_files),
+        origin=request.origin, samples=request.samples, order_id=request.order_id, rerun_of=rerun_of,
         job=Job(
             name=f"{project.batch_parent}/jobs/{paths.job_id(identity)}", region=project.region,
             service_account=project.service_account,
@@ -45,19 +79,40 @@ def new_analysis(
     return entered(accepted, Status.QUEUED, now, by=request.requested_by, source=source, reason=reason)
 
 
-def rerun_request(analysis: Analysis, *, request_id: str, display_id: str, by: str) -> SubmitRequest:
-    """The same inputs and samples under a new id, with the version that was run and not the newest (C06)."""
+def _head(inputs: Mapping[str, Any]) -> dict[str, Any]:
+    """In their order, those that fit: a long list of files is passed over, the settings beside it stay."""
+    head: dict[str, Any] = {}
+    left = LARGEST_INPUTS_BYTES
+    for name, value in inputs.items():
+        if (size := _size({name: value})) <= left:
+            head[name] = value
+            left -= size
+    return head
+
+
+def _json(value: Any) -> bytes:
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
+
+
+def _size(value: Any) -> int:
+    return len(_json(value))
+
+
+def rerun_request(
+    analysis: Analysis, inputs: Mapping[str, Any], *, request_id: str, display_id: str, by: str
+) -> SubmitRequest:
+    """The same inputs (whole) and samples under a new id, with the version that was run and not the newest (C06)."""
     return SubmitRequest(
         request_id=request_id, project=analysis.project, display_id=display_id,
-        pipeline=analysis.pipeline.slug, version=analysis.pipeline.version, inputs=dict(analysis.inputs),
+        pipeline=analysis.pipeline.slug, version=analysis.pipeline.version, inputs=dict(inputs),
         samples=analysis.samples, origin=analysis.origin, order_id=analysis.order_id, requested_by=by,
     )
 
 
-def job_files(analysis: Analysis) -> dict[str, Any]:
-    """What a task reads about its analysis, by path in the bucket: never spliced into a command."""
+def job_files(analysis: Analysis, inputs: Mapping[str, Any]) -> dict[str, Any]:
+    """What a task reads about its analysis, by path in the bucket: never spliced into a command. `inputs` are whole."""
     return {
-        f"{analysis.folder}request/inputs.json": dict(analysis.inputs),
+        f"{analysis.folder}request/inputs.json": dict(inputs),
         f"{analysis.folder}request/samples.json": [sample.model_dump(mode="json") for sample in analysis.samples],
     }
 

@@ -27,6 +27,12 @@ HEAD_OF_HISTORY = 200
 HEAD_OF_OUTPUTS = 200
 """Outputs kept in the document (about 250 bytes each); the whole list then lies in the bucket."""
 
+LARGEST_INPUTS_BYTES = 64_000
+"""Of the inputs kept in the document, as JSON; larger ones then lie whole in the bucket."""
+
+HEAD_OF_INPUT_FILES = 200
+"""Input files kept in the document (about 120 bytes each); the whole list then lies beside the inputs."""
+
 LONGEST_TEXT = 4_000
 """Characters of a message kept in the document; Batch and pipelines have been seen to write megabytes."""
 
@@ -199,6 +205,9 @@ class Ingest(Part):
 
 
 class Analysis(Part):
+    """`inputs_size` in bytes of JSON. With an `inputs_path`, `inputs` and `input_files` are only what fits of what lies
+    there; `input_files_total`, `outputs_total` and `history_total` count the whole lists."""
+
     id: str
     project: str
     display_id: str
@@ -214,7 +223,10 @@ class Analysis(Part):
 
     pipeline: PipelineRun
     inputs: Mapping[str, Any]
+    inputs_size: int = 0
+    inputs_path: str | None = None
     input_files: tuple[InputFile, ...] = ()
+    input_files_total: int = 0
     origin: Origin
     samples: tuple[Sample, ...] = ()
     order_id: str | None = None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from shared.domain import paths
-from shared.domain.acceptance import new_analysis
+from shared.domain.acceptance import inputs_file, new_analysis
 from shared.domain.analysis import Analysis, InputFile
 from shared.domain.errors import Conflict
 from shared.domain.events import EventType
@@ -78,6 +78,8 @@ def _checked(ports: Ports, request: SubmitRequest, source: str, rerun_of: Analys
     files, about_files = _files(ports, project, pipeline, request) if not reasons else ((), [])
     if reasons := [*reasons, *about_files]:
         raise RequestRefused(tuple(reasons))
+    if elsewhere := inputs_file(request, files):
+        ports.objects.write(project.bucket, elsewhere.path, elsewhere.content)
     return new_analysis(
         request, project, pipeline, files, ports.clock(), source=source, rerun_of=rerun_of.id if rerun_of else None
     )

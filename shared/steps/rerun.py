@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 from pydantic import ValidationError
 
@@ -14,6 +15,7 @@ from shared.domain.reasons import Reason
 from shared.domain.request import RequestRefused, SubmitRequest, reasons_of
 from shared.ports import Ports
 from shared.steps.accept import accept
+from shared.steps.inputs import whole_inputs
 from shared.steps.store import Loaded
 
 MOST_RERUNS = 1000
@@ -30,9 +32,11 @@ def rerun(
     already = ports.documents.get(paths.analysis_doc(old.project, paths.analysis_id(old.project, request_id)))
     if display_id is None and already is not None:
         display_id = str(already.data["display_id"])
+    inputs = whole_inputs(ports, old)
     for name in [display_id] if display_id is not None else _free_names(ports, old):
         try:
-            return accept(ports, _request(old, request_id, name, by), source=source, rerun_of=old, to_be_started=True)
+            request = _request(old, inputs, request_id, name, by)
+            return accept(ports, request, source=source, rerun_of=old, to_be_started=True)
         except RequestRefused as refused:
             fields = [reason.field for reason in refused.reasons]
             if display_id is None and fields == ["request_id"]:  # this very request has got its name in this moment
@@ -43,9 +47,11 @@ def rerun(
     raise RequestRefused((Reason(field="display_id", message="every name that follows from the old one is taken"),))
 
 
-def _request(old: Analysis, request_id: str, display_id: str, by: str) -> SubmitRequest:
+def _request(
+    old: Analysis, inputs: Mapping[str, Any], request_id: str, display_id: str, by: str
+) -> SubmitRequest:
     try:
-        return rerun_request(old, request_id=request_id, display_id=display_id, by=by)
+        return rerun_request(old, inputs, request_id=request_id, display_id=display_id, by=by)
     except ValidationError as error:
         raise RequestRefused(reasons_of(error)) from None
 

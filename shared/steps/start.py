@@ -11,6 +11,7 @@ from shared.domain.job import JobState
 from shared.domain.lifecycle import Advanced, Answer, job_created, job_refused
 from shared.ports import Ports
 from shared.steps.announce import announce, publish_unsent
+from shared.steps.inputs import whole_inputs
 from shared.steps.logs_url import with_logs_url
 from shared.steps.store import Loaded, as_stored, decide
 
@@ -23,7 +24,7 @@ def start(ports: Ports, loaded: Loaded) -> Loaded:
             announce(ports.documents, ports.bus, as_stored(loaded))
         return loaded
     published = publish_unsent(ports.bus, analysis.to_document())
-    for path, content in job_files(analysis).items():
+    for path, content in job_files(analysis, whole_inputs(ports, analysis)).items():
         ports.objects.write(analysis.bucket, path, json.dumps(content, indent=1).encode())
     try:
         job = ports.engine.start(job_spec(analysis, ports.notify_topic))
