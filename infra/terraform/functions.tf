@@ -1,22 +1,19 @@
 # Cloud Run services, one for each function, all from one image. They are what a function of the 2nd generation is
 # made into; made directly, the image is built once, is the same in every environment, and goes back by its digest.
 
+# What shared/runtime.py reads, `IFLOW_` before each name.
 locals {
   settings = {
-    IFLOW_BACKEND                 = "google"
-    IFLOW_GOOGLE_PROJECT          = var.project_id
-    IFLOW_REGION                  = var.region
-    IFLOW_DATABASE                = var.database
-    IFLOW_UNASSIGNED_BUCKET       = google_storage_bucket.lab["unassigned"].name
-    IFLOW_BATCH_NETWORK           = google_compute_network.batch.id
-    IFLOW_BATCH_SUBNETWORK        = google_compute_subnetwork.batch.id
-    IFLOW_IMAGE                   = var.image
-    IFLOW_INGEST_ACCOUNT          = google_service_account.service["vcf_ingest"].email
-    IFLOW_INGEST_AS_JOB_OVER      = tostring(var.largest_function_ingest_bytes)
-    IFLOW_PUSH_ACCOUNT            = google_service_account.push.email
-    GOOGLE_CLOUD_PROJECT          = var.project_id
-    OTEL_PROPAGATORS              = "tracecontext"
-    FUNCTIONS_FRAMEWORK_LOG_LEVEL = "INFO"
+    IFLOW_BACKEND            = "google"
+    IFLOW_GOOGLE_PROJECT     = var.project_id
+    IFLOW_REGION             = var.region
+    IFLOW_DATABASE           = var.database
+    IFLOW_IMAGE              = var.image
+    IFLOW_INGEST_ACCOUNT     = google_service_account.service["vcf_ingest"].email
+    IFLOW_INGEST_AS_JOB_OVER = tostring(var.largest_function_ingest_bytes)
+    IFLOW_BATCH_NETWORK      = google_compute_network.batch.id
+    IFLOW_BATCH_SUBNETWORK   = google_compute_subnetwork.batch.id
+    IFLOW_UNASSIGNED_BUCKET  = google_storage_bucket.lab["unassigned"].name
   }
 }
 
@@ -63,7 +60,13 @@ resource "google_cloud_run_v2_service" "function" {
       }
 
       dynamic "env" {
-        for_each = merge(local.settings, { IFLOW_PUSH_AUDIENCE = each.value.audience })
+        for_each = merge(local.settings, {
+          IFLOW_PUSH_ACCOUNT  = google_service_account.push.email
+          IFLOW_PUSH_AUDIENCE = each.value.audience
+
+          # Cloud Run checks a token's signature, and takes it off before it hands the request on.
+          IFLOW_PUSH_SIGNATURE = "checked_by_cloud_run"
+        })
 
         content {
           name  = env.key

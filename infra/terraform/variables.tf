@@ -159,7 +159,7 @@ variable "audit_logs_kept_days" {
 }
 
 variable "largest_function_ingest_bytes" {
-  description = "An output VCF larger than this is ingested by a Batch job, since a function has minutes."
+  description = "An analysis with more bytes of VCF than this is ingested by a Batch job, since a function has minutes."
   type        = number
-  default     = 200000000
+  default     = 50000000
 }

@@ -51,11 +51,7 @@ resource "google_cloud_run_v2_service" "web" {
       }
 
       dynamic "env" {
-        for_each = merge(local.settings, {
-          # IAP signs who the visitor is; the service checks that the signature is for this backend.
-          IFLOW_IAP_AUDIENCE_PROJECT = data.google_project.this.number
-          IFLOW_PUBLIC_URL           = "https://${var.domain}"
-        })
+        for_each = local.settings
 
         content {
           name  = env.key

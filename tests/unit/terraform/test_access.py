@@ -6,12 +6,16 @@ import json
 from collections import defaultdict
 from pathlib import Path
 
+from shared.runtime import Settings
 from shared.topology import topology
 from tests.unit.terraform.conftest import VARIABLES
 from tests.unit.terraform.running import Plan
 
 TOPOLOGY = topology()
 PUSH = "google_service_account.iflow-push"
+ASKED_FOR = {"IFLOW_BATCH_NETWORK", "IFLOW_BATCH_SUBNETWORK", "IFLOW_UNASSIGNED_BUCKET", "IFLOW_SESSION_KEY"}
+"""Settings that the services do not read yet."""
+
 SERVICES = Path(__file__).parents[3] / "services"
 
 
@@ -30,6 +34,15 @@ def test_every_push_carries_a_token_of_the_push_account_that_its_function_accept
         assert variables["IFLOW_PUSH_AUDIENCE"] == token["audience"]
         audiences.add(token["audience"])
     assert len(audiences) == len(TOPOLOGY.subscriptions), "a token for one function is none for another"
+
+
+def test_every_setting_that_a_service_is_given_is_one_that_it_reads(plan: Plan) -> None:
+    known = {f"IFLOW_{name.upper()}" for name in Settings.model_fields}
+    for service in plan.all("google_cloud_run_v2_service"):
+        given = _environment(service.values)
+        assert set(given) - known <= ASKED_FOR
+        settings = {name.removeprefix("IFLOW_").lower(): value for name, value in given.items() if name in known}
+        assert Settings(**settings).backend == "google"
 
 
 def test_only_the_push_account_calls_a_function_and_only_iap_calls_the_web_service(plan: Plan) -> None:
