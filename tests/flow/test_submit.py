@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from infra.local.batch import Fault, Quota, Refusal
-from shared.ports import Create
+from shared.domain.errors import Unavailable
+from shared.ports import Create, Update
 from tests.builders import a_pipeline
 from tests.flow.stacks import FAST, Lab, Through, analysis_of, job_of, lab_over, ports_with, submit_event
 
@@ -85,6 +86,32 @@ def test_a_job_that_was_created_though_batch_said_unavailable_is_the_one_job(lab
     lab.faults()
     assert lab.until_ends(analysis)["status"] == "succeeded"
     assert len(lab.jobs_of(analysis)) == 1
+
+
+class JobNeverNoted(Through):
+    """Documents of which the commit that would note a job's uid is lost once, as by a kill right before it."""
+
+    lost = False
+
+    def commit(self, writes: Sequence[Any]) -> Any:
+        if not self.lost and any(isinstance(write, Update) and write.data["job"]["uid"] for write in writes):
+            JobNeverNoted.lost = True
+            raise Unavailable("killed before the commit")
+        return self._port.commit(writes)
+
+
+def test_a_job_that_was_created_but_not_noted_is_the_one_job(lab: Lab) -> None:
+    """C01, second half: nothing of it is known after CreateJob but to Batch. (Killed in earnest: test_crash_matrix.)"""
+    lab.faults(Fault(jobs=job_of("c01-noted"), quota=Quota()))
+    with ports_with(documents=JobNeverNoted):
+        document = lab.until_job(lab.order("c01-noted"))
+        lab.until_idle()
+    (job,) = lab.jobs_of(document["id"])
+    assert JobNeverNoted.lost
+    assert (document["status"], document["job"]["uid"]) == ("queued", job.uid)
+    lab.faults()
+    assert lab.until_ends(document["id"])["status"] == "succeeded"
+    assert lab.rejections("c01-noted") == []
 
 
 def test_one_request_in_two_events_at_once_is_one_analysis_and_one_job(lab: Lab) -> None:

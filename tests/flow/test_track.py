@@ -45,8 +45,8 @@ numbers = itertools.count(1)
 @pytest.fixture(scope="module")
 def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
     with lab_over(
-        tmp_path_factory.mktemp("track"), reconcile_every_s=3600, silent_after_s=0, unsent_after_s=0,
-        missing_grace_s=0.3,
+        tmp_path_factory.mktemp("track"), reconcile_every_s=3600, silent_after_s=0, missing_grace_s=0.3,
+        unsent_after_s=20,
     ) as up:
         up.put("samples/s1/uploads/in.vcf", VCF.encode())
         yield up
@@ -181,7 +181,8 @@ def test_one_notification_in_parallel_and_again_later_is_counted_once(lab: Lab) 
     track(push(**hint))
     assert lab.document(analysis) == {**document, "unsent": [], "unsent_since": None}
     lab.until(lambda: lab.events(analysis) == ["queued", "running", "succeeded"])
-    assert {event.id for event in lab.received if event.subject == analysis} == {f"{analysis}.{n}" for n in (1, 2, 3)}
+    lab.until_idle()
+    assert [event.id for event in lab.received if event.subject == analysis] == [f"{analysis}.{n}" for n in (1, 2, 3)]
 
 
 # -- misshapen ----------------------------------------------------------------------------------------------------
