@@ -72,14 +72,14 @@ class Settings(BaseSettings):
 
     @property
     def batch_dir(self) -> Path:
-        return self._home / "batch"
+        return self.home / "batch"
 
     @property
     def objects_dir(self) -> Path:
-        return self._home / "objects"
+        return self.home / "objects"
 
     @property
-    def _home(self) -> Path:
+    def home(self) -> Path:
         """The emulators forget everything when they end, so their files do not lie among those of the embedded one."""
         return self.state_dir / "emulators" if self.backend == "emulators" else self.state_dir
 

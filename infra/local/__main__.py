@@ -1,4 +1,7 @@
-"""`python -m infra.local serve` keeps the stack up; `... demo [--vcf FILE]` runs one analysis on it and stops."""
+"""`python -m infra.local serve` keeps the stack up; `... demo [--vcf FILE]` runs one analysis on it and stops.
+
+With `--backend emulators` (or IFLOW_BACKEND) it is the stack on Google's emulators.
+"""
 
 from __future__ import annotations
 
@@ -6,11 +9,15 @@ import argparse
 import signal
 import sys
 import threading
+from contextlib import AbstractContextManager
 from pathlib import Path
 
+from infra.local import emulator_stack, stack
 from infra.local.demo import DemoFailed, run_demo
+from infra.local.emulators import EmulatorFailed, EmulatorMissing
+from infra.local.processes import ProcessFailed
 from infra.local.setup import register_demo
-from infra.local.stack import StackRunning, running
+from infra.local.stack import Running, StackRunning
 from shared import runtime
 from shared.domain.errors import Permanent
 from shared.logs import log_as_json
@@ -20,24 +27,30 @@ from shared.runtime import Settings
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m infra.local", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
-    commands.add_parser("serve", help="start the stack and stay")
+    serve = commands.add_parser("serve", help="start the stack and stay")
     demo = commands.add_parser("demo", help="start the stack, run one analysis end to end, stop")
     demo.add_argument("--vcf", type=Path, help="run vcf-normalize on this file instead of the simulated trio")
+    for command in (serve, demo):
+        command.add_argument("--backend", choices=("embedded", "emulators"), default=Settings().backend)
     arguments = parser.parse_args()
-    log_as_json(Settings().state_dir / "stack.log")
+    settings = Settings(backend=arguments.backend)
+    log_as_json(settings.state_dir / "stack.log")
     try:
-        return _serve() if arguments.command == "serve" else _demo(arguments.vcf)
-    except (StackRunning, DemoFailed, Permanent, OSError) as error:
+        return _serve(settings) if arguments.command == "serve" else _demo(settings, arguments.vcf)
+    except (StackRunning, DemoFailed, Permanent, OSError, EmulatorMissing, EmulatorFailed, ProcessFailed) as error:
         print(f"{arguments.command}: {error}", file=sys.stderr)
         return 1
 
 
-def _serve() -> int:
-    settings = Settings()
+def _running(settings: Settings) -> AbstractContextManager[Running]:
+    return emulator_stack.running(settings) if settings.backend == "emulators" else stack.running(settings)
+
+
+def _serve(settings: Settings) -> int:
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
-    with running(settings) as up:
+    with _running(settings) as up:
         register_demo(runtime.ports())
         print(f"API  {up.api}/api/v1   (docs: {up.api}/docs)")
         print(f"state  {settings.state_dir.resolve()}   log  {settings.state_dir / 'stack.log'}")
@@ -46,8 +59,8 @@ def _serve() -> int:
     return 0
 
 
-def _demo(vcf: Path | None) -> int:
-    with running(Settings()) as up:
+def _demo(settings: Settings, vcf: Path | None) -> int:
+    with _running(settings) as up:
         project = register_demo(runtime.ports())
         run_demo(runtime.ports(), project, up.api, vcf)
     return 0

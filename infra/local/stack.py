@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import fcntl
 import json
+import logging
 import os
 import socket
 import threading
@@ -14,7 +15,6 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
 
 import uvicorn
 
@@ -23,9 +23,12 @@ from services.miner.app import create_app
 from shared import runtime
 from shared.adapters.embedded.bus import SqliteBus
 from shared.adapters.embedded.dispatcher import Dispatcher
-from shared.ports import Message
+from shared.domain.errors import Transient
+from shared.ports import Bus, Message
 from shared.runtime import Settings
 from shared.topology import topology
+
+log = logging.getLogger(__name__)
 
 
 class StackRunning(Exception):
@@ -43,63 +46,67 @@ class Running:
 @contextmanager
 def running(settings: Settings) -> Iterator[Running]:
     """The stack, for as long as the context lasts. Raises StackRunning."""
-    settings.state_dir.mkdir(parents=True, exist_ok=True)
-    lock = _own(settings.state_dir)
+    with own(settings.state_dir), restored_environment(settings.environment()):
+        bus = runtime.embedded_bus(settings)
+        batch = BatchServer(
+            state_dir=settings.batch_dir, buckets_dir=settings.objects_dir,
+            publish=lambda topic, data, attributes: _notify(bus, topic, data, attributes),
+        )
+        address = batch.start()
+        web = _Web(settings.port)
+        up = Running(api=web.url, batch=address)
+        settings.stack_file.write_text(json.dumps({"api": up.api, "batch": up.batch, "pid": os.getpid()}))
+        dispatcher = Dispatcher(bus, topology(), runtime.now_utc)
+        ticker = Ticker(bus, settings)
+        try:
+            dispatcher.start()
+            ticker.start()
+            web.start()
+            yield up
+        finally:
+            web.stop()
+            ticker.stop()
+            dispatcher.stop()
+            batch.stop()
+            settings.stack_file.unlink(missing_ok=True)
+
+
+@contextmanager
+def restored_environment(variables: Mapping[str, str]) -> Iterator[None]:
+    """With these variables, and with adapters built by them. Afterwards the functions of a stack around this one, if
+    there is one, find their own again."""
     before = dict(os.environ)
-    os.environ.update(settings.environment())
-    bus = runtime.embedded_bus(settings)
-    batch = BatchServer(
-        state_dir=settings.batch_dir, buckets_dir=settings.objects_dir,
-        publish=lambda topic, data, attributes: _notify(bus, topic, data, attributes),
-    )
-    address = batch.start()
-    web = _Web(settings.port)
-    up = Running(api=web.url, batch=address)
-    settings.stack_file.write_text(json.dumps({"api": up.api, "batch": up.batch, "pid": os.getpid()}))
+    os.environ.update(variables)
     runtime.ports.cache_clear()
-    dispatcher = Dispatcher(bus, topology(), runtime.now_utc)
-    ticker = _Ticker(bus, settings)
     try:
-        dispatcher.start()
-        ticker.start()
-        web.start()
-        yield up
+        yield
     finally:
-        web.stop()
-        ticker.stop()
-        dispatcher.stop()
-        batch.stop()
-        settings.stack_file.unlink(missing_ok=True)
-        _restore(before, settings)
-        lock.close()
+        for name in variables:
+            os.environ.pop(name, None)
+        os.environ.update(before)
+        runtime.ports.cache_clear()
 
 
-def _restore(before: Mapping[str, str], settings: Settings) -> None:
-    """The functions of a stack around this one, if there is one, find their own again."""
-    for name in settings.environment():
-        os.environ.pop(name, None)
-    os.environ.update(before)
-    runtime.ports.cache_clear()
-
-
-def _own(state_dir: Path) -> IO[str]:
-    lock = (state_dir / "stack.lock").open("a")
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        lock.close()
-        raise StackRunning(f"another stack runs over {state_dir}; stop it, or set IFLOW_STATE_DIR") from None
-    return lock
+@contextmanager
+def own(state_dir: Path) -> Iterator[None]:
+    """One stack at a time in a folder. Raises StackRunning."""
+    state_dir.mkdir(parents=True, exist_ok=True)
+    with (state_dir / "stack.lock").open("a") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise StackRunning(f"another stack runs over {state_dir}; stop it, or set IFLOW_STATE_DIR") from None
+        yield
 
 
 def _notify(bus: SqliteBus, topic: str, data: bytes, attributes: dict[str, str]) -> None:
     bus.publish(topic.rpartition("/")[2], Message(data, attributes))
 
 
-class _Ticker:
+class Ticker:
     """Cloud Scheduler's part: a message on the reconciler's topic, every so many seconds."""
 
-    def __init__(self, bus: SqliteBus, settings: Settings) -> None:
+    def __init__(self, bus: Bus, settings: Settings) -> None:
         schedule = topology().schedules["reconcile"]
         self._bus = bus
         self._topic = schedule.topic
@@ -115,9 +122,15 @@ class _Ticker:
         self._thread.join()
 
     def _run(self) -> None:
-        self._bus.publish(self._topic, Message(b"{}", {}))  # what a killed predecessor left is looked at first
+        self._tick()  # what a killed predecessor left is looked at first
         while not self._stopping.wait(self._every_s):
+            self._tick()
+
+    def _tick(self) -> None:
+        try:
             self._bus.publish(self._topic, Message(b"{}", {}))
+        except Transient as error:
+            log.warning("a tick was not published", extra={"reason": str(error)})
 
 
 class _Web:
