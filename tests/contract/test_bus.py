@@ -234,15 +234,16 @@ def test_a_message_is_dropped_when_its_topics_retention_ends(bus: PulledBus, clo
 
 
 def test_when_the_next_message_is_due(bus: PulledBus, clock: FakeClock) -> None:
-    assert bus.next_due() is None
+    assert bus.next_due(["ordered"]) is None
     bus.publish(COMMANDS, say("a1", key="a"))
     bus.publish(COMMANDS, say("a2", key="a"))
     now = clock().timestamp()
-    assert bus.next_due() == now
+    assert bus.next_due(["ordered"]) == now
     (leased,) = bus.lease("ordered", 10)
-    assert bus.next_due() == now + 60, "a2 waits for a1, and so does whoever asks"
+    assert bus.next_due(["patient"]) is None
+    assert bus.next_due(["ordered"]) == now + 60, "a2 waits for a1, and so does whoever asks"
     bus.refuse(leased)
-    assert bus.next_due() == now + 1
+    assert bus.next_due(["ordered"]) == now + 1
 
 
 def test_how_many_wait_and_since_when(bus: PulledBus, clock: FakeClock) -> None:

@@ -10,7 +10,7 @@ import json
 import sqlite3
 import threading
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -140,15 +140,16 @@ class SqliteBus:
         with self._db.transaction() as connection:
             connection.execute("UPDATE queue SET due_at = ? WHERE attempts > 0 AND due_at > ?", (now, now))
 
-    def next_due(self) -> float | None:
-        """When the next message is due, in seconds since the epoch; None when nothing waits.
+    def next_due(self, subscriptions: Sequence[str]) -> float | None:
+        """When the next message of these is due, in seconds since the epoch; None when nothing waits.
 
         A message that waits for an earlier one of its key is not due, whatever its time says.
         """
-        unordered = [name for name, spec in self._topology.subscriptions.items() if not spec.ordering]
+        unordered = [name for name in subscriptions if not self._topology.subscriptions[name].ordering]
         found: float | None = self._db.connection().execute(
-            f"SELECT MIN(due_at) FROM queue WHERE subscription IN ({', '.join('?' * len(unordered))}) OR {_IN_TURN}",
-            unordered,
+            f"SELECT MIN(due_at) FROM queue WHERE subscription IN ({_marks(subscriptions)}) "
+            f"AND (subscription IN ({_marks(unordered)}) OR {_IN_TURN})",
+            [*subscriptions, *unordered],
         ).fetchone()[0]
         return found
 
@@ -158,6 +159,10 @@ class SqliteBus:
             "SELECT subscription, COUNT(*), MIN(published_at) FROM queue GROUP BY subscription"
         )
         return {name: (count, datetime.fromisoformat(oldest)) for name, count, oldest in rows}
+
+
+def _marks(values: Sequence[str]) -> str:
+    return ", ".join("?" * len(values))
 
 
 def _leased(subscription: str, row: tuple[int, str, bytes, str, str, str, int]) -> Leased:

@@ -39,7 +39,7 @@ class Dispatcher:
         self._stopping = threading.Event()
         self._functions = {name: _function(spec.function) for name, spec in topology.subscriptions.items()}
         self._pools = {name: ThreadPoolExecutor(CONCURRENCY, thread_name_prefix=name) for name in self._functions}
-        self._free = {name: threading.Semaphore(CONCURRENCY) for name in self._functions}
+        self._free = dict.fromkeys(self._functions, CONCURRENCY)  # guarded by `bus.published`
         self._thread = threading.Thread(target=self._run, name="dispatcher", daemon=True)
 
     def start(self) -> None:
@@ -63,10 +63,9 @@ class Dispatcher:
                     self._bus.published.wait(self._pause_s())
 
     def _deliver(self, name: str) -> int:
-        free = sum(self._free[name].acquire(blocking=False) for _ in range(CONCURRENCY))
-        leased = self._bus.lease(name, free) if free else []
-        for _ in range(free - len(leased)):
-            self._free[name].release()
+        leased = self._bus.lease(name, free) if (free := self._free[name]) else []
+        with self._bus.published:
+            self._free[name] -= len(leased)
         for delivery in leased:
             self._pools[name].submit(self._call, name, delivery)
         return len(leased)
@@ -83,10 +82,12 @@ class Dispatcher:
         else:
             self._bus.acknowledge(delivery)
         finally:
-            self._free[name].release()
+            with self._bus.published:
+                self._free[name] += 1
+                self._bus.published.notify_all()
 
     def _pause_s(self) -> float:
-        due = self._bus.next_due()
+        due = self._bus.next_due([name for name, free in self._free.items() if free])
         if due is None:
             return LONGEST_WAIT_S
         return min(LONGEST_WAIT_S, max(0.001, due - self._clock().timestamp()))

@@ -6,7 +6,7 @@ At least once, ordering keys, filters, back-off, dead letters after N, as topolo
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import count
@@ -117,10 +117,10 @@ class MemoryBus:
                     if waiting.attempts:
                         waiting.due_at = min(waiting.due_at, now)
 
-    def next_due(self) -> float | None:
-        """When the next message is due, in seconds since the epoch; None when nothing waits."""
+    def next_due(self, subscriptions: Sequence[str]) -> float | None:
+        """When the next message of these is due, in seconds since the epoch; None when nothing waits."""
         with self._lock:
-            turns = [self._in_turn(name, spec) for name, spec in self._topology.subscriptions.items()]
+            turns = [self._in_turn(name, self._topology.subscriptions[name]) for name in subscriptions]
             return min((waiting.due_at for turn in turns for waiting in turn), default=None)
 
     def depth(self) -> Mapping[str, tuple[int, datetime]]:
