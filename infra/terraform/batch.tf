@@ -38,7 +38,7 @@ resource "google_compute_route" "google_apis" {
 }
 
 resource "google_dns_managed_zone" "google" {
-  for_each = { apis = "googleapis.com.", images = "pkg.dev." }
+  for_each = { apis = "googleapis.com.", images = "pkg.dev.", batch-images = "gcr.io." }
 
   name        = "iflow-${each.key}"
   dns_name    = each.value
