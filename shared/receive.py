@@ -16,25 +16,33 @@ from shared.delivery import Delivery, delivery_of
 from shared.domain.errors import Permanent
 from shared.ports import Ports
 from shared.steps.dead_letters import REPLAY_TO, keep
+from shared.topology import topology
 
 log = logging.getLogger(__name__)
 Handler = Callable[[Delivery, Ports], None]
 
 
 def receive(subscription: str, event: CloudEvent, handler: Handler, ports: Ports) -> None:
-    """`subscription` is this function's name in topology.yaml: a replay that is meant for another is passed over."""
+    """`subscription` is this function's name in topology.yaml. A replay that is meant for another is passed over, and
+    so is what the subscription's filter keeps out: Pub/Sub's emulator takes filters, and ignores them."""
     try:
         delivery = delivery_of(event)
     except Permanent as error:
         keep(ports, Delivery(str(event["id"]), _whole(event), {}, "", ""), subscription, str(error), attempts=1)
         return
-    if delivery.attributes.get(REPLAY_TO, subscription) != subscription:
+    if not _is_for(subscription, delivery):
         return
     try:
         handler(delivery, ports)
     except Permanent as error:
         log.error("kept as a dead letter", extra={"message_id": delivery.message_id, "reason": str(error)})
         keep(ports, delivery, subscription, str(error), attempts=1)
+
+
+def _is_for(subscription: str, delivery: Delivery) -> bool:
+    if delivery.attributes.get(REPLAY_TO, subscription) != subscription:
+        return False
+    return topology().subscriptions[subscription].takes(delivery.attributes.get("type"))
 
 
 def _whole(event: CloudEvent) -> bytes:
