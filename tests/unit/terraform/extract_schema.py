@@ -3,7 +3,8 @@
 There is no way here to the provider itself. HashiCorp generated `cdktf-cdktf-provider-google` (49 MB) from provider
 6.50.0; the JavaScript inside it has a class for each resource and each nested block, with a getter for each argument.
 What infra/terraform uses of that is kept in `provider_schema.json`, in the form of `terraform providers schema -json`,
-so that the tests need neither the wheel nor a network. To make it anew, after using a resource type for the first time:
+so that the tests need neither the wheel nor a network. Beside it, `values` are those that an argument may have, where
+the package's documentation lists them. To make it anew, after using a resource type for the first time:
 
     pip download --no-deps --require-hashes -r tests/unit/terraform/provider_wheel.lock -d build/provider
     python -m tests.unit.terraform.extract_schema build/provider/*.whl
@@ -48,14 +49,15 @@ def used_types(folder: Path = TERRAFORM) -> set[tuple[str, str]]:
 
 def main() -> None:
     wheel = Path(sys.argv[1])
-    sources = dict(_sources(wheel))
+    sources = dict(_sources(wheel, "index.js"))
+    documented = dict(_sources(wheel, "index.d.ts"))
     schemas: dict[str, dict[str, Any]] = {"resource": {}, "data": {}}
     for kind, name in sorted(used_types()):
         folder = ("data-" if kind == "data" else "") + name.replace("_", "-")
-        text = sources.get(folder) or sources.get(folder.replace("google-", "", 1))
-        if text is None:
+        folder = next((known for known in (folder, folder.replace("google-", "", 1)) if known in sources), "")
+        if not folder:
             raise SystemExit(f"the provider has no {kind} {name}")
-        schemas[kind][name] = {"version": 0, "block": _resource(text)}
+        schemas[kind][name] = {"version": 0, "block": _resource(sources[folder], documented[folder])}
     provider = {"version": 0, "block": _provider(sources["provider"])}
     SCHEMA.write_text(json.dumps({
         "format_version": "1.0",
@@ -66,21 +68,36 @@ def main() -> None:
     }, indent=1, sort_keys=True) + "\n")
 
 
-def _sources(wheel: Path) -> Iterator[tuple[str, str]]:
-    """The folder's name and the text of each index.js of the package inside the wheel."""
+def _sources(wheel: Path, name: str) -> Iterator[tuple[str, str]]:
+    """The folder's name and the text of each file of that name of the package inside the wheel."""
     with zipfile.ZipFile(wheel) as archive:
-        inner = next(name for name in archive.namelist() if name.endswith(".jsii.tgz"))
+        inner = next(file for file in archive.namelist() if file.endswith(".jsii.tgz"))
         with tarfile.open(fileobj=io.BytesIO(archive.read(inner))) as package:
             for member in package:
-                file = package.extractfile(member) if member.name.endswith("/index.js") else None
+                file = package.extractfile(member) if member.name.endswith(f"/{name}") else None
                 if file is not None:
                     yield member.name.split("/")[-2], file.read().decode()
 
 
-def _resource(text: str) -> dict[str, Any]:
-    """The block of the one resource, data source or provider that the file defines: its last class."""
+def _resource(text: str, documentation: str) -> dict[str, Any]:
+    """The block of the one resource or data source that the file defines: its last class."""
     classes = dict(_CLASS.findall(text))
-    return _block(list(classes)[-1], classes)
+    name = list(classes)[-1]
+    block = _block(name, classes)
+    _add_values(block, f"{name}Config", name, documentation)
+    return block
+
+
+def _add_values(block: dict[str, Any], interface: str, prefix: str, documentation: str) -> None:
+    """Of each argument that an interface documents as having one of some values, those values."""
+    found = re.search(rf"^export interface {interface} .*?^\}}", documentation, re.MULTILINE | re.DOTALL)
+    for comment in re.findall(r"/\*\*.*?\*/", found[0], re.DOTALL) if found else ():
+        values, argument = re.search(r"Possible values: (\[.*?\])", comment), re.search(r"#(\w+) \w+#", comment)
+        if values and argument and argument[1] in block["attributes"]:
+            block["attributes"][argument[1]]["values"] = json.loads(values[1])
+    for name, nested in block["block_types"].items():
+        inner = prefix + "".join(word.capitalize() for word in name.split("_"))
+        _add_values(nested["block"], inner, inner, documentation)
 
 
 def _provider(text: str) -> dict[str, Any]:

@@ -1,9 +1,10 @@
 """A stand-in for the google provider, so that Terraform itself validates and plans infra/terraform with no network.
 
 Terraform talks gRPC to its providers (protocol 5), and takes one that runs already when `TF_REATTACH_PROVIDERS` names
-it. This one answers from `provider_schema.json`: types, names, required and nested are checked by Terraform as ever.
-It creates nothing. What the real provider would only know after creating something is unknown here too, or, for tests
-that follow references, a readable token such as `google_pubsub_topic.batch-events.id`.
+it. This one answers from `provider_schema.json`: types, names, required and nested are checked by Terraform as ever,
+and here the values of arguments that can have only some. It creates nothing. What the real provider would only know
+after creating something is unknown here too, or, for tests that follow references, a readable token such as
+`google_pubsub_topic.batch-events.id`.
 
 The messages are those of tfplugin5.proto (https://github.com/hashicorp/terraform/tree/main/docs/plugin-protocol), with
 the fields used here; protobuf passes over the others.
@@ -27,6 +28,7 @@ from tests.unit.terraform.extract_schema import PROVIDER
 Json = dict[str, Any]
 KNOWN_OF_DATA = {"number": "123456789012", "email_address": "service-123456789012@gs-project-accounts.example"}
 _IDENTITY = ("account_id", "secret_id", "repository_id", "name", "field", "display_name", "bucket", "service")
+_ERROR = 1
 _UNKNOWN = msgpack.ExtType(0, b"\x00")
 
 _MESSAGES: Mapping[str, Mapping[str, tuple[int, str]]] = {
@@ -47,6 +49,8 @@ _MESSAGES: Mapping[str, Mapping[str, tuple[int, str]]] = {
     "Schemas": {"provider": (1, "Schema"), "resources": (2, "Entry*"), "data": (3, "Entry*")},
     "Prepare": {"config": (1, "Value")},
     "Of": {"type_name": (1, "string"), "config": (2, "Value")},
+    "Diagnostic": {"severity": (1, "int64"), "summary": (2, "string"), "detail": (3, "string")},
+    "Said": {"diagnostics": (1, "Diagnostic*")},
     "Plan": {"type_name": (1, "string"), "proposed_new_state": (3, "Value")},
 }
 _NESTING = {"single": 1, "list": 2, "set": 3}
@@ -103,10 +107,15 @@ def _handlers(schema: Json, tokens: bool) -> grpc.GenericRpcHandler:
         block = schema["data_source_schemas"][request.type_name]["block"]
         return _M["Prepare"](config=_filled(f"data.{request.type_name}", request.config, block, tokens=True))
 
+    def validate(request: Any) -> Any:
+        config = msgpack.unpackb(request.config.msgpack, strict_map_key=False, ext_hook=msgpack.ExtType)
+        wrong = _wrong_values(config, schema["resource_schemas"][request.type_name]["block"])
+        return _M["Said"](diagnostics=[_M["Diagnostic"](severity=_ERROR, summary=each) for each in wrong])
+
     answers: Mapping[str, tuple[str, Callable[[Any], Any]]] = {
         "GetSchema": ("Empty", lambda _: whole),
         "PrepareProviderConfig": ("Prepare", lambda request: request),
-        "ValidateResourceTypeConfig": ("Of", lambda _: _M["Empty"]()),
+        "ValidateResourceTypeConfig": ("Of", validate),
         "ValidateDataSourceConfig": ("Of", lambda _: _M["Empty"]()),
         "Configure": ("Empty", lambda _: _M["Empty"]()),
         "PlanResourceChange": ("Plan", plan),
@@ -130,6 +139,21 @@ def _filled(kind: str, value: Any, block: Json, tokens: bool) -> Any:
     return _M["Value"](msgpack=msgpack.packb(state))
 
 
+def _wrong_values(config: Json, block: Json) -> Iterator[str]:
+    for attribute, spec in block["attributes"].items():
+        given = config.get(attribute)
+        if "values" in spec and isinstance(given, str) and given not in spec["values"]:
+            yield f"expected {attribute} to be one of {spec['values']}, got {given}"
+    for nested, spec in block["block_types"].items():
+        for one in _each(config.get(nested)):
+            yield from _wrong_values(one, spec["block"])
+
+
+def _each(nested: Any) -> list[Json]:
+    """The blocks that are known."""
+    return [one for one in (nested if isinstance(nested, list) else [nested]) if isinstance(one, dict)]
+
+
 def _fill(state: Json, block: Json, name: str, tokens: bool) -> None:
     for attribute, spec in block["attributes"].items():
         if state.get(attribute) is None and spec.get("computed"):
@@ -138,10 +162,8 @@ def _fill(state: Json, block: Json, name: str, tokens: bool) -> None:
             else:  # what a data source reads is known, or nothing
                 state[attribute] = None if name.startswith("data.") else _UNKNOWN
     for nested, spec in block["block_types"].items():
-        inside = state.get(nested)
-        for one in inside if isinstance(inside, list) else [inside]:
-            if isinstance(one, dict):
-                _fill(one, spec["block"], f"{name}.{nested}", tokens)
+        for one in _each(state.get(nested)):
+            _fill(one, spec["block"], f"{name}.{nested}", tokens)
 
 
 def _entries(schemas: Json) -> list[Any]:

@@ -39,6 +39,7 @@ def test_it_plans_with_a_key_of_ones_own_and_without_a_budget(where: Path) -> No
     ("push_endpoint = ", "# push_endpoint = ", 'The argument "push_endpoint" is required'),
     ("seconds       = each.value.ack_deadline_s", 'seconds = "a minute"', "a number is required"),
     ("google_service_account.push.email", "google_service_account.push.mail", "Unsupported attribute"),
+    ('subscription" "this" {', 'subscription" "this" {\n  no_such_block {}', "Unsupported block type"),
 ])
 def test_what_the_provider_does_not_know_is_refused(where: Path, good: str, bad: str, said: str) -> None:
     """That the stand-in's schema is a schema: each of these goes through `terraform fmt`."""
@@ -49,6 +50,13 @@ def test_what_the_provider_does_not_know_is_refused(where: Path, good: str, bad:
     with pytest.raises(AssertionError) as refused:
         validated(where)
     assert said in " ".join(str(refused.value).replace("│", " ").split())
+
+
+def test_a_value_that_an_argument_cannot_have_is_refused(where: Path) -> None:
+    file = where / "firestore.tf"
+    file.write_text(file.read_text().replace('"OPTIMISTIC"', '"HOPEFUL"'))
+    with pytest.raises(AssertionError, match="expected concurrency_mode to be one of"):
+        validated(where)
 
 
 @pytest.mark.parametrize("wrong", [

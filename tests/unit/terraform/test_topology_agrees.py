@@ -51,6 +51,7 @@ def test_every_function_has_its_subscription_and_ends_before_the_message_comes_a
         assert spec.run is not None
         (template,) = resource.values["template"]
         (container,) = template["containers"]
+        assert resource.values["labels"] == {"service": spec.service}, "what the bill is split by"
         module, _, target = spec.function.partition(":")
         assert container["args"] == [
             f"--source=/app/{module.replace('.', '/')}.py", f"--target={target}", "--signature-type=cloudevent",
