@@ -358,7 +358,7 @@ def shell_pipeline(slug: str, script: str, outputs: Sequence[Mapping[str, Any]] 
 
 
 WAIT_FOR_GO = 'echo begun; while [ ! -e "$OUT/go" ]; do sleep 0.02; done; echo gone'
-WAITS = shell_pipeline("waits", WAIT_FOR_GO, retries={"max": 2})
+WAITS = shell_pipeline("waits", WAIT_FOR_GO, retries={"max": 2}, max_run_seconds=120)
 ENDS = shell_pipeline("ends", "true", retries={"max": 2})
 
 

@@ -41,7 +41,7 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
         tmp_path_factory.mktemp("cancel"), reconcile_every_s=3600, silent_after_s=0, unsent_after_s=0,
         retry={"cancel": Retry(min_s=0.05, max_s=0.05)}, attempts={"cancel": 100},
     ) as up:
-        up.register(shell_pipeline("deaf", f"trap '' TERM; {WAIT_FOR_GO}"))
+        up.register(shell_pipeline("deaf", f"trap '' TERM; {WAIT_FOR_GO}", max_run_seconds=120))
         yield up
 
 
