@@ -108,7 +108,7 @@ def test_every_deployable_has_one_account_and_nothing_but_what_topology_says(pla
 
 
 def test_a_job_may_report_log_say_that_it_changed_and_use_its_own_bucket(plan: Plan) -> None:
-    """And so a pipeline of one lab project reads nothing of another's (C72, where the API is not asked)."""
+    """And so a pipeline of one lab project reads nothing of another's."""
     grants = _grants(plan)
     for project in VARIABLES["lab_projects"]:
         assert grants[f"google_service_account.jobs-{project}.member"] == {
