@@ -14,6 +14,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from weakref import WeakValueDictionary
 
 from shared.adapters.embedded.sqlite import Database
 from shared.domain.clock import iso
@@ -61,7 +62,7 @@ class SqliteBus:
         self._db = Database(file, _SCHEMA)
         self._topology = topology
         self._clock = clock
-        self.published = threading.Condition()
+        self.published = _condition_of(file)
 
     def publish(self, topic: str, message: Message) -> str:
         message_id = uuid.uuid4().hex
@@ -163,6 +164,16 @@ class SqliteBus:
 
 def _marks(values: Sequence[str]) -> str:
     return ", ".join("?" * len(values))
+
+
+_conditions: WeakValueDictionary[Path, threading.Condition] = WeakValueDictionary()
+_conditions_lock = threading.Lock()
+
+
+def _condition_of(file: Path) -> threading.Condition:
+    """One for each file in this process: a publish by a function, through a bus of its own, wakes the dispatcher."""
+    with _conditions_lock:
+        return _conditions.setdefault(file.resolve(), threading.Condition())
 
 
 def _leased(subscription: str, row: tuple[int, str, bytes, str, str, str, int]) -> Leased:
