@@ -37,10 +37,14 @@ def attempt(
         try:
             return call()
         except again_on as error:
-            pause_s = FIRST_PAUSE_S * 2 ** (number - 1) * random.uniform(0.5, 1.5)
-            log.info("tried again", extra={"attempt": number, "pause_s": round(pause_s, 3), "reason": str(error)})
-            time.sleep(pause_s)
+            log.info("to be tried again", extra={"attempt": number, "reason": str(error)})
+            time.sleep(pause_s(number))
     return call()
+
+
+def pause_s(attempt_number: int) -> float:
+    """Seconds after that attempt (1-based)."""
+    return FIRST_PAUSE_S * 2.0 ** (attempt_number - 1) * random.uniform(0.5, 1.5)
 
 
 def failed(service: str, what: str, error: Failure) -> Transient | Permanent:

@@ -5,9 +5,10 @@ No interactive transactions: they lock documents, and stall each other under con
 
 from __future__ import annotations
 
-import queue
 import re
-from collections.abc import Iterator, Sequence
+import threading
+import time
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Literal
 
 from google.api_core.exceptions import (
@@ -20,14 +21,17 @@ from google.api_core.exceptions import (
     NotFound,
     RetryError,
     ServiceUnavailable,
+    from_grpc_status,
 )
 from google.auth.credentials import AnonymousCredentials
 from google.cloud import firestore
 from google.cloud.firestore_v1 import types
+from google.cloud.firestore_v1._helpers import decode_dict
 from google.cloud.firestore_v1.base_query import FieldFilter
 from google.protobuf.timestamp_pb2 import Timestamp
+from grpc import StatusCode
 
-from shared.adapters.google.calls import ONCE, attempt, failed
+from shared.adapters.google.calls import ATTEMPTS, ONCE, Failure, attempt, failed, pause_s
 from shared.adapters.google.values import decode, encode
 from shared.domain.errors import Conflict, Permanent, TooLarge, Unavailable
 from shared.ports import Create, Delete, Order, Page, Query, Stored, Write
@@ -38,9 +42,10 @@ MAX_COMMIT_BYTES = 10 * 1_048_576
 CONTENDED_ATTEMPTS = 6
 """ABORTED says that others hold the documents and that nothing was written, so it is tried again here (C83)."""
 
-LISTENER_CHECKED_EVERY_S = 5.0
-"""A listener that the client has given up says nothing; so it is asked."""
+LISTENING_S = 3_600.0
+"""A stream that is older is begun again: no connection lasts for ever, whatever it says of itself."""
 
+_TARGET = 1
 _FIELD = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*")
 _NAME = "__name__"
 _NEVER = Timestamp(seconds=1)
@@ -115,28 +120,79 @@ class FirestoreDocuments:
         )
 
     def watch(self, query: Query) -> Iterator[Page]:
-        """Raises Unavailable when the listener has ended; the client has tried by itself to begin it again."""
+        """Raises Unavailable when the listener cannot be begun again after it broke, tried as often as a read.
+
+        The client's own `on_snapshot` is no help: it begins again at once and for ever (thousands of times a second
+        against a service that answers with an error), and its comparator knows neither dotted fields nor `__name__`.
+        """
         if (asked := self._asked(query)) is None:
             yield Page((), None)
             return
-        pages: queue.SimpleQueue[Page] = queue.SimpleQueue()
-        # The client's own comparator knows neither dotted fields nor `__name__`; what it gives us, we put into order.
-        asked._comparator = lambda *_: 0
-        listener = asked.on_snapshot(lambda found, *_: pages.put(_page(query, _in_order(query, found))))
         last: Page | None = None
+        failures = 0
+        while failures < ATTEMPTS:
+            problem: Failure | None = None
+            try:
+                for page in self._listen(query, asked):
+                    failures = 0
+                    if page != last:
+                        last = page
+                        yield page
+            except (GoogleAPICallError, RetryError) as error:
+                problem = error
+            failures += 1
+            time.sleep(pause_s(failures))
+        raise Unavailable(f"Firestore ended the listener on {query.collection}: {problem or 'without a word'}")
+
+    def _listen(self, query: Query, asked: Any) -> Iterator[Page]:
+        """The page whenever Firestore says that it has told everything up to some moment; ends with the stream."""
+        parent, _ = asked._parent._parent_info()
+        target = types.Target.QueryTarget(parent=parent, structured_query=asked._to_protobuf())
+        request = types.ListenRequest(
+            database=self._client._database_string, add_target=types.Target(query=target, target_id=_TARGET)
+        )
+        ended = threading.Event()
+        answers = self._client._firestore_api.listen(
+            requests=_held_open(request, ended), retry=ONCE, timeout=LISTENING_S, metadata=self._client._rpc_metadata
+        )
+        kinds = types.TargetChange.TargetChangeType
+        found: dict[str, Stored] = {}
+        current = False
         try:
-            while True:
-                try:
-                    page = pages.get(timeout=LISTENER_CHECKED_EVERY_S)
-                except queue.Empty:
-                    if not listener.is_active:
-                        raise Unavailable(f"Firestore ended the listener on {query.collection}") from None
-                    continue
-                if page != last:
-                    last = page
-                    yield page
+            for answer in answers:
+                body = types.ListenResponse.pb(answer)
+                match body.WhichOneof("response_type"):
+                    case "document_change":
+                        document = body.document_change.document
+                        found.pop(document.name, None)
+                        if _TARGET in body.document_change.target_ids:
+                            found[document.name] = self._listened(document)
+                    case "document_delete":
+                        found.pop(body.document_delete.document, None)
+                    case "document_remove":
+                        found.pop(body.document_remove.document, None)
+                    case "filter":
+                        if body.filter.count != len(found):  # the client's view is wrong: begin anew, as documented
+                            return
+                    case "target_change":
+                        change = body.target_change
+                        if change.target_change_type == kinds.REMOVE:
+                            raise from_grpc_status(  # type: ignore[no-untyped-call]
+                                change.cause.code or StatusCode.UNKNOWN, change.cause.message
+                            )
+                        if change.target_change_type == kinds.RESET:
+                            found.clear()
+                            current = False
+                        current = current or change.target_change_type == kinds.CURRENT
+                        if current and not change.target_ids and change.HasField("read_time"):
+                            yield _page(query, _in_order(query, found.values()))
         finally:
-            listener.unsubscribe()
+            ended.set()
+            answers.cancel()
+
+    def _listened(self, document: Any) -> Stored:
+        path = document.name.removeprefix(f"{self._client._database_string}/documents/")
+        return Stored(path, decode(decode_dict(document.fields, self._client)), _version(document.update_time))
 
     def _message(self, write: Write) -> types.Write:
         message = types.Write()
@@ -278,11 +334,16 @@ def _value(data: Any, field: str) -> Any:
     return data
 
 
-def _in_order(query: Query, found: Sequence[Any]) -> list[Stored]:
+def _held_open(request: types.ListenRequest, ended: threading.Event) -> Iterator[types.ListenRequest]:
+    """A listener whose requests have ended is ended by Firestore."""
+    yield request
+    ended.wait()
+
+
+def _in_order(query: Query, found: Iterable[Stored]) -> list[Stored]:
     """As Firestore orders: null, numbers, texts; ties by the parts of the path. The last field is sorted by first."""
-    stored = [_stored(snapshot) for snapshot in found]
     order = _order(query)
-    stored.sort(key=lambda each: each.path.split("/"), reverse=_downwards(order))
+    stored = sorted(found, key=lambda each: each.path.split("/"), reverse=_downwards(order))
     for each in reversed(order):
         stored.sort(key=lambda one, field=each.field: _rank(_value(one.data, field)), reverse=each.descending)  # type: ignore[misc]
     return stored
