@@ -16,7 +16,13 @@ from shared.topology import SubscriptionSpec, Topology
 
 def lay_out(topology: Topology, endpoints: Mapping[str, str], *, project: str, emulator: str) -> None:
     """`endpoints` has the address of each subscription's function. The emulator must be empty: it forgets everything
-    when it ends. Not laid out is what it does not have: retention."""
+    when it ends.
+
+    Of what the emulator (0.8.20, measured) does not do as Pub/Sub does: filters are taken and ignored, so that every
+    function gets every message of its topic (`shared.receive` passes over those that are not for it); an ordered
+    subscription with a dead-letter policy stops for good at the first message that is out of attempts, so that what
+    wants both is laid out without the order; whatever the back-off, pauses are of 1 to 4 s.
+    """
     with publisher_client(emulator=emulator) as publisher:
         for topic in topology.topics:
             publisher.create_topic(name=f"projects/{project}/topics/{topic}")
@@ -35,7 +41,7 @@ def _request(name: str, spec: SubscriptionSpec, endpoint: str, topology: Topolog
         "topic": f"projects/{project}/topics/{spec.topic}",
         "push_config": {"push_endpoint": endpoint},
         "ack_deadline_seconds": spec.ack_deadline_s,
-        "enable_message_ordering": spec.ordering,
+        "enable_message_ordering": spec.ordering and spec.max_attempts is None,
         "filter": spec.filter,
         "retry_policy": {
             "minimum_backoff": _duration(spec.retry.min_s), "maximum_backoff": _duration(spec.retry.max_s),
