@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import tempfile
+import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
@@ -34,6 +35,7 @@ from google.auth.exceptions import DefaultCredentialsError, GoogleAuthError
 from google.auth.transport.requests import Request
 from google.cloud import storage  # type: ignore[attr-defined]  # no stubs
 from google.cloud.storage.exceptions import DataCorruption, InvalidResponse
+from urllib3.exceptions import HTTPError
 
 from shared.domain import paths
 from shared.domain.errors import Conflict, NotFound, Permanent, Transient, Unavailable
@@ -48,14 +50,19 @@ UPLOAD_CHUNK_BYTES = 8 << 20
 LONGEST_URL_S = 604_800
 """V4 signatures hold for seven days at most."""
 
+_MARK = "iflow-write"  # tells a conditional write whose answer was lost from somebody else's
 _READ_BYTES = 1 << 20
 _FIELDS = "items(name,size,crc32c,generation,updated),nextPageToken"
 _SCOPE = "https://www.googleapis.com/auth/cloud-platform"
 _FAILURES = (
-    GoogleAPICallError, RetryError, requests.RequestException, GoogleAuthError, DataCorruption, InvalidResponse
+    GoogleAPICallError, RetryError, requests.RequestException, HTTPError, GoogleAuthError, DataCorruption,
+    InvalidResponse,
 )
-_PASSING = (ServerError, TooManyRequests, requests.ConnectionError, requests.Timeout,
-            requests.exceptions.ChunkedEncodingError)
+_PASSING = (
+    ServerError, TooManyRequests, requests.ConnectionError, requests.Timeout,
+    requests.exceptions.ChunkedEncodingError,
+    HTTPError,  # urllib3's, which the client lets through when a download breaks off
+)
 
 UrlOf = Callable[[str, str, int], str]
 """(bucket, path, seconds for which it holds) -> an address."""
@@ -163,8 +170,11 @@ class StorageObjects:
     def _put(
         self, bucket: str, path: str, size: int, crc32c: str, if_generation: int | None, send: Callable[..., object]
     ) -> FileSeen:
-        """Cloud Storage compares the checksum before the object exists."""
+        """Cloud Storage compares the checksum before the object exists, and its answer is looked at, too."""
         blob = self._blob(bucket, path)
+        mark = uuid.uuid4().hex
+        if if_generation is not None:
+            blob.metadata = {_MARK: mark}
         tries = Tries()
         try:
             send(
@@ -172,7 +182,7 @@ class StorageObjects:
                 retry=tries.retry, timeout=self._timeout_s,
             )
         except PreconditionFailed as error:
-            if tries.repeated and (ours := self._ours(bucket, path, size, crc32c, if_generation)):
+            if tries.repeated and (ours := self._marked(bucket, path, mark)):
                 return ours
             raise Conflict(path) from error
         except NoSuchObject as error:
@@ -181,13 +191,27 @@ class StorageObjects:
             raise NotFound(f"there is no bucket {bucket}") from error
         except _FAILURES as error:
             raise _failed("write", bucket, path, error) from error
-        return _seen(blob)
+        if ((seen := _seen(blob)).size, seen.crc32c) != (size, crc32c):
+            self._take_away(blob, seen)
+            raise Unavailable(f"{path} in bucket {bucket} was damaged on its way, and has been taken away again")
+        return seen
 
-    def _ours(self, bucket: str, path: str, size: int, crc32c: str, before: int | None) -> FileSeen | None:
-        """What stands there, when it is what a request wrote whose answer was lost."""
-        seen = self.stat(bucket, path)
-        written = seen is not None and (seen.size, seen.crc32c) == (size, crc32c) and seen.generation != before
-        return seen if written else None
+    def _take_away(self, blob: Any, seen: FileSeen) -> None:
+        try:
+            blob.delete(if_generation_match=seen.generation, retry=Tries().retry, timeout=self._timeout_s)
+        except _FAILURES as error:
+            raise _failed("take away a damaged", blob.bucket.name, seen.path, error) from error
+
+    def _marked(self, bucket: str, path: str, mark: str) -> FileSeen | None:
+        """What stands there, when it is what a request of ours wrote whose answer was lost."""
+        blob = self._blob(bucket, path)
+        try:
+            blob.reload(retry=Tries().retry, timeout=self._timeout_s)
+        except NoSuchObject:
+            return None
+        except _FAILURES as error:
+            raise _failed("stat", bucket, path, error) from error
+        return _seen(blob) if (blob.metadata or {}).get(_MARK) == mark else None
 
     def _download(self, bucket: str, path: str, file: Path) -> None:
         try:
@@ -224,10 +248,13 @@ class Tries:
 def storage_client(project: str, *, emulator: str | None = None) -> storage.Client:
     """A client with this process's credentials; `emulator` is `http://HOST:PORT` of a server that asks for none."""
     if emulator is None:
-        return storage.Client(project=project)
-    return storage.Client(
-        project=project, credentials=AnonymousCredentials(), client_options={"api_endpoint": emulator}
-    )
+        client = storage.Client(project=project)
+    else:
+        client = storage.Client(
+            project=project, credentials=AnonymousCredentials(), client_options={"api_endpoint": emulator}
+        )
+    client._bucket_metadata_cache = None  # a read of each bucket in the background, for traces that nobody records
+    return client
 
 
 def storage_objects(project: str, *, emulator: str | None = None) -> StorageObjects:
