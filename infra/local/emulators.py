@@ -10,6 +10,7 @@ import base64
 import json
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import tempfile
@@ -197,21 +198,33 @@ def _storage_binary() -> Path:
 # -- processes ----------------------------------------------------------------------------------------------------
 
 
+_KEEPER = """
+exec 3<&0
+"$@" </dev/null 3<&- & child=$!
+(read -r _ <&3; kill "$child") 2>/dev/null &
+wait "$child"
+"""
+"""A shell that ends its child when our end of the pipe closes: by us, or by the kernel once we are killed."""
+
+
 @contextmanager
 def _running(what: str, command: Sequence[str], port: int, path: str = "/") -> Iterator[None]:
     """In a group of its own, so that Ctrl-C reaches it by us alone, and after those who talk to it."""
     with tempfile.TemporaryFile() as log:
-        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, process_group=0)
+        keeper = subprocess.Popen(
+            ["/bin/sh", "-c", _KEEPER, "sh", *command], stdin=subprocess.PIPE, stdout=log, stderr=log, process_group=0
+        )
+        assert keeper.stdin is not None
         try:
-            _until_ready(what, process, f"http://{HOST}:{port}{path}", log.fileno())
+            _until_ready(what, keeper, f"http://{HOST}:{port}{path}", log.fileno())
             yield
         finally:
-            process.terminate()
+            keeper.stdin.close()
             try:
-                process.wait(STOP_WITHIN_S)
+                keeper.wait(STOP_WITHIN_S)
             except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
+                os.killpg(keeper.pid, signal.SIGKILL)
+                keeper.wait()
 
 
 def _until_ready(what: str, process: subprocess.Popen[bytes], url: str, log: int) -> None:
