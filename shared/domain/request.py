@@ -17,9 +17,9 @@ from shared.domain.input_schema import unfit
 from shared.domain.reasons import Reason, field_name, limited, short
 
 SCHEMA_VERSION = 1
-MAX_REQUEST_BYTES = 300_000
-"""A request over this size is refused: its inputs stand in the document, which has to stay under 500 kB whatever comes
-to them (a document that is full refuses its cancel, too), and no honest request comes near."""
+MAX_REQUEST_BYTES = 1_000_000
+"""A request over this size is refused. Its inputs need not fit into the document (`acceptance.inputs_file`), but they
+are one message, read and checked whole within a function's memory and time, and no honest request comes near."""
 
 CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u200b-\u200f\u202a-\u202e\ufeff]")
 
