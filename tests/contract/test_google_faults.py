@@ -14,11 +14,12 @@ from typing import Any
 import pytest
 from grpc import StatusCode
 
+from shared.adapters.google.addresses import plain_urls
 from shared.adapters.google.batch import BatchEngine, local_client
 from shared.adapters.google.bus import PubSubBus, publisher_client
 from shared.adapters.google.calls import ATTEMPTS
 from shared.adapters.google.documents import CONTENDED_ATTEMPTS, FirestoreDocuments, firestore_client
-from shared.adapters.google.objects import REPEATS, StorageObjects, plain_urls, storage_client
+from shared.adapters.google.objects import REPEATS, StorageObjects, storage_client
 from shared.domain.acceptance import job_spec
 from shared.domain.errors import Conflict, NotFound, Permanent, Unavailable
 from shared.domain.job import JobState

@@ -19,7 +19,8 @@ import pytest
 from google.auth.credentials import Credentials
 
 from infra.local.emulators import adopt
-from shared.adapters.google.objects import StorageObjects, signed_urls, storage_client
+from shared.adapters.google.addresses import signed_urls
+from shared.adapters.google.objects import StorageObjects, storage_client
 from shared.domain.errors import Unavailable
 
 MIB = 1 << 20

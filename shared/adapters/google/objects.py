@@ -10,12 +10,9 @@ import tempfile
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
-import google.auth
 import google_crc32c
 import requests
 from google.api_core.exceptions import (
@@ -29,14 +26,13 @@ from google.api_core.exceptions import (
 )
 from google.api_core.exceptions import NotFound as NoSuchObject
 from google.api_core.retry import Retry
-from google.auth import iam
-from google.auth.credentials import AnonymousCredentials, Credentials, Signing
-from google.auth.exceptions import DefaultCredentialsError, GoogleAuthError
-from google.auth.transport.requests import Request
+from google.auth.credentials import AnonymousCredentials
+from google.auth.exceptions import GoogleAuthError
 from google.cloud import storage  # type: ignore[attr-defined]  # no stubs
 from google.cloud.storage.exceptions import DataCorruption, InvalidResponse
 from urllib3.exceptions import HTTPError
 
+from shared.adapters.google.addresses import UrlOf, plain_urls, signed_urls
 from shared.domain import paths
 from shared.domain.errors import Conflict, NotFound, Permanent, Transient, Unavailable
 from shared.domain.files import FileSeen
@@ -53,7 +49,6 @@ LONGEST_URL_S = 604_800
 _MARK = "iflow-write"  # tells a conditional write whose answer was lost from somebody else's
 _READ_BYTES = 1 << 20
 _FIELDS = "items(name,size,crc32c,generation,updated),nextPageToken"
-_SCOPE = "https://www.googleapis.com/auth/cloud-platform"
 _FAILURES = (
     GoogleAPICallError, RetryError, requests.RequestException, HTTPError, GoogleAuthError, DataCorruption,
     InvalidResponse,
@@ -63,9 +58,6 @@ _PASSING = (
     requests.exceptions.ChunkedEncodingError,
     HTTPError,  # urllib3's, which the client lets through when a download breaks off
 )
-
-UrlOf = Callable[[str, str, int], str]
-"""(bucket, path, seconds for which it holds) -> an address."""
 
 
 class StorageObjects:
@@ -261,59 +253,6 @@ def storage_objects(project: str, *, emulator: str | None = None) -> StorageObje
     """In the cloud, addresses are signed as the process's own service account."""
     client = storage_client(project, emulator=emulator)
     return StorageObjects(client, signed_urls(client) if emulator is None else plain_urls(emulator))
-
-
-# -- addresses ----------------------------------------------------------------------------------------------------
-
-
-class _ByIam(Signing):
-    """Signs as a service account, by IAM's signBlob, for which it needs the role Token Creator on itself.
-
-    https://cloud.google.com/iam/docs/reference/credentials/rest/v1/projects.serviceAccounts/signBlob
-    """
-
-    def __init__(self, credentials: Credentials, request: Any) -> None:
-        if not credentials.valid:
-            credentials.refresh(request)  # before it, the metadata server's credentials do not know their own name
-        if not (email := getattr(credentials, "service_account_email", None)):
-            raise DefaultCredentialsError("these credentials are a person's; addresses are signed by a service account")
-        self._email = str(email)
-        self._signer = iam.Signer(request, credentials, self._email)
-
-    @property
-    def signer_email(self) -> str:
-        return self._email
-
-    @property
-    def signer(self) -> iam.Signer:
-        return self._signer
-
-    def sign_bytes(self, message: bytes) -> bytes:
-        signature: bytes = self._signer.sign(message)
-        return signature
-
-
-def signed_urls(client: storage.Client, credentials: Credentials | None = None, request: Any = None) -> UrlOf:
-    """V4 signatures. The credentials (else this process's own) must be a service account's, and are asked for at the
-    first address; `request` is google.auth's transport."""
-    signing: list[_ByIam] = []
-
-    def url_of(bucket: str, path: str, seconds: int) -> str:
-        if not signing:
-            found = credentials or google.auth.default(scopes=[_SCOPE])[0]
-            signing.append(_ByIam(found, request or Request()))
-        url: str = client.bucket(bucket).blob(path).generate_signed_url(
-            version="v4", expiration=timedelta(seconds=seconds), credentials=signing[0],
-            response_disposition=f"attachment; filename*=UTF-8''{quote(path.rpartition('/')[2], safe='')}",
-        )
-        return url
-
-    return url_of
-
-
-def plain_urls(endpoint: str) -> UrlOf:
-    """Of a server that asks for no signature."""
-    return lambda bucket, path, _: f"{endpoint}/{bucket}/{quote(path)}"
 
 
 # -- what is seen, and what went wrong ----------------------------------------------------------------------------
