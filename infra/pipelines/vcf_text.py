@@ -95,7 +95,12 @@ def opened(path: Path) -> Iterator[BinaryIO]:
         _check_end(path)
     with cast(BinaryIO, gzip.open(path)) if compressed else path.open("rb") as stream:
         try:
-            yield stream
+            try:
+                yield stream
+            except PipelineError:  # a line that is none may be what damaged compression looks like: that is said first
+                while compressed and stream.read(1 << 20):
+                    pass
+                raise
         except EOFError:
             raise PipelineError(f"{path.name} is truncated: its compressed data ends before its end") from None
         except (zlib.error, gzip.BadGzipFile) as error:

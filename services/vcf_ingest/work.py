@@ -87,6 +87,7 @@ def work(ports: Ports, project: str, analysis_id: str, holder: str, tables: Tabl
         log.warning("another holder has the lease", extra={"analysis_id": analysis_id})
     except Permanent as error:
         reason = str(error)
+        log.error("ingest failed", extra={"analysis_id": analysis_id, "project": project, "reason": reason})
         _finish(ports, path, holder, lambda current: ingest_failed(current, reason, ports.clock()))
     else:
         _finish(ports, path, holder, lambda current: ingest_ready(
