@@ -28,7 +28,8 @@ from shared.runtime import EMULATORS, Settings
 from shared.topology import SubscriptionSpec, topology
 
 THREADS = 4
-"""Requests at once of a function that topology.yaml gives no `run`."""
+"""Requests at once of a function, as instances would take them. (With one, gunicorn's worker waits for 2 s on each
+connection that Pub/Sub's emulator opens before it has something to send.)"""
 
 
 @dataclass(frozen=True)
@@ -94,7 +95,7 @@ def _start_functions(processes: Processes) -> Mapping[str, str]:
     endpoints = {}
     for name, spec in topology().subscriptions.items():
         port = free_port()
-        processes.start(name, _functions_framework(spec, port), port, _instance(spec))
+        processes.start(name, _functions_framework(spec, port), port, {"WORKERS": "1", "THREADS": str(THREADS)})
         endpoints[name] = f"http://{HOST}:{port}/"
     return endpoints
 
@@ -108,11 +109,6 @@ def _functions_framework(spec: SubscriptionSpec, port: int) -> list[str]:
         sys.executable, "-m", "functions_framework", "--source", found.origin, "--target", target,
         "--host", HOST, "--port", str(port),
     ]
-
-
-def _instance(spec: SubscriptionSpec) -> dict[str, str]:
-    """One of them, as Cloud Run has several."""
-    return {"WORKERS": "1", "THREADS": str(spec.run.concurrency if spec.run else THREADS)}
 
 
 def _start_api(processes: Processes, settings: Settings) -> str:
