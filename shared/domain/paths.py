@@ -74,9 +74,9 @@ def project_of(doc_path: str) -> str:
 
 
 def safe_id(text: str) -> str:
-    """`text` as a document id: Firestore ids hold no slash, are not `.` or `..`, and at most 1,500 bytes."""
+    """`text` as a document id: Firestore ids hold no slash, are not `.`, `..` or `__any__`, and at most 1,500 bytes."""
     cleaned = re.sub(r"[^A-Za-z0-9_.:@-]", "_", text)[:200]
-    return cleaned if cleaned.strip("._") else f"id-{uuid5(NAMESPACE, text)}"
+    return cleaned if cleaned.strip("._") and not cleaned.startswith("__") else f"id-{uuid5(NAMESPACE, text)}"
 
 
 def folder(analysis_slug: str) -> str:

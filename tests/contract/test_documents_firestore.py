@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from shared.adapters.google.documents import FirestoreDocuments, firestore_client
 from shared.adapters.google.values import MAX_DOCUMENT_BYTES, encode
 from shared.domain.errors import Conflict, TooLarge
+from shared.domain.paths import rejection_doc
 from shared.ports import Create, Documents, Order, Query, Update, Where
 from tests.builders import an_analysis
 from tests.contract.emulators import a_google_project
@@ -100,6 +101,14 @@ def test_the_size_is_firestores_own(client: firestore.Client) -> None:
     documents = FirestoreDocuments(client)
     with pytest.raises(TooLarge, match="a text of 1,048,488 bytes"):
         documents.commit([Create(A, {"x": "x" * 1_048_488})])
+
+
+@pytest.mark.parametrize("text", ["__x__", "__", ".", "..", "a/b", "é", "x" * 2_000, "id:1@lab.example", "__x" * 80])
+def test_any_text_becomes_an_id_that_firestore_takes(client: firestore.Client, text: str) -> None:
+    documents = FirestoreDocuments(client)
+    path = rejection_doc("p", text)
+    documents.commit([Create(path, {"id": text})])
+    assert documents.get(path).data == {"id": text}
 
 
 def test_a_commit_over_ten_mebibytes_is_too_large(client: firestore.Client) -> None:
