@@ -164,6 +164,18 @@ def test_a_conflict_names_the_write_that_was_refused_and_costs_one_read(
         assert firestore.faults.calls["BatchGetDocuments"] == 1
 
 
+def test_each_operation_is_one_call(firestore: GrpcProxy, documents: FirestoreDocuments) -> None:
+    for call in ("Commit", "BatchGetDocuments", "RunQuery"):
+        firestore.faults.plan(call)
+    (version,) = documents.commit([Create(A, {})])
+    documents.commit([Update(A, {"x": 1}, version), Create(f"{A}2", {})])
+    documents.get(A)
+    documents.query(HERE)
+    assert {call: firestore.faults.calls[call] for call in ("Commit", "BatchGetDocuments", "RunQuery")} == {
+        "Commit": 2, "BatchGetDocuments": 1, "RunQuery": 1,
+    }
+
+
 def test_what_firestore_calls_invalid_is_permanent(firestore: GrpcProxy, documents: FirestoreDocuments) -> None:
     firestore.faults.plan("Commit", Fault(StatusCode.INVALID_ARGUMENT))
     with pytest.raises(Permanent):
