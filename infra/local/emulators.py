@@ -210,6 +210,8 @@ wait "$child"
 @contextmanager
 def _running(what: str, command: Sequence[str], port: int, path: str = "/") -> Iterator[None]:
     """In a group of its own, so that Ctrl-C reaches it by us alone, and after those who talk to it."""
+    if _is_taken(port):  # whoever has it would answer in the emulator's place
+        raise EmulatorFailed(f"{what} cannot have port {port}: something else listens there")
     with tempfile.TemporaryFile() as log:
         keeper = subprocess.Popen(
             ["/bin/sh", "-c", _KEEPER, "sh", *command], stdin=subprocess.PIPE, stdout=log, stderr=log, process_group=0
@@ -235,6 +237,11 @@ def _until_ready(what: str, process: subprocess.Popen[bytes], url: str, log: int
         if time.monotonic() > give_up:
             raise EmulatorFailed(f"{what} did not answer within {READY_WITHIN_S:.0f} s: {_end_of(log)}")
         time.sleep(_LOOK_EVERY_S)
+
+
+def _is_taken(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex((HOST, port)) == 0
 
 
 def _answers(url: str) -> bool:
