@@ -53,6 +53,8 @@ class Settings(BaseSettings):
     region: str = "us-central1"
     database: str = "(default)"
     batch_address: str | None = None  # HOST:PORT of a local Batch server; without it, Google's
+    batch_network: str | None = None  # full names, both or none; then a job's VMs have no address outside
+    batch_subnetwork: str | None = None
     image: str = "iflow:local"  # the container image of this code, for ingests that are jobs
     ingest_account: str | None = None  # e-mail of the account that such a job runs as
     ingest_as_job_over: int = 50_000_000  # bytes of an analysis' VCFs, compressed as they are
@@ -177,7 +179,7 @@ def _new_id() -> str:
 def _on_google(settings: Settings) -> Ports:
     from google.cloud import batch_v1
 
-    from shared.adapters.google.batch import BatchEngine, local_client
+    from shared.adapters.google.batch import BatchEngine, Network, local_client
     from shared.adapters.google.bus import PubSubBus, publisher_client
     from shared.adapters.google.documents import FirestoreDocuments, firestore_client
     from shared.adapters.google.launcher import IngestJobs, IngestLauncher
@@ -187,8 +189,12 @@ def _on_google(settings: Settings) -> Ports:
     if settings.backend == "emulators":
         emulator = _emulators()
     project, notify_topic = settings.google_project, f"projects/{settings.google_project}/topics/{Topic.BATCH}"
+    network = None
+    if settings.batch_network and settings.batch_subnetwork:
+        network = Network(settings.batch_network, settings.batch_subnetwork)
     engine = BatchEngine(
-        local_client(settings.batch_address) if settings.batch_address else batch_v1.BatchServiceClient()
+        local_client(settings.batch_address) if settings.batch_address else batch_v1.BatchServiceClient(),
+        network=network,
     )
     return Ports(
         documents=FirestoreDocuments(firestore_client(project, settings.database, emulator=emulator["firestore"])),

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterable
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
@@ -36,6 +37,14 @@ _HAS_TASKS = frozenset(
 )  # before these there is nothing to see in them, and each look is a request of the region's quota
 
 
+@dataclass(frozen=True)
+class Network:
+    """Where an installation's VMs stand: in these alone, and with no address outside. Full resource names."""
+
+    network: str
+    subnetwork: str
+
+
 class BatchEngine:
     """The `Engine` port over `batch_v1.BatchServiceClient`. It never calls DeleteJob: that loses a job's history.
 
@@ -43,16 +52,19 @@ class BatchEngine:
     """
 
     def __init__(
-        self, client: batch_v1.BatchServiceClient, *, read_deadline_s: float = 10.0, write_deadline_s: float = 20.0
+        self, client: batch_v1.BatchServiceClient, *, network: Network | None = None,
+        read_deadline_s: float = 10.0, write_deadline_s: float = 20.0,
     ) -> None:
         self._client = client
+        self._network = network
         self._read_s, self._write_s = read_deadline_s, write_deadline_s
 
     def start(self, spec: JobSpec) -> JobSeen:
         """CreateJob, with a request id made from the job's name, so that a repeat is known as one. That the job exists
         already is success. Raises EngineRefused, or Unavailable (the job may exist then: call again)."""
         request = batch_v1.CreateJobRequest(
-            parent=spec.parent, job_id=spec.job_id, job=to_batch(spec), request_id=_request_id("create", spec.name)
+            parent=spec.parent, job_id=spec.job_id, job=to_batch(spec, self._network),
+            request_id=_request_id("create", spec.name),
         )
         try:
             job = self._client.create_job(request, retry=None, timeout=self._write_s)
@@ -109,14 +121,14 @@ def _unavailable(verb: str, name: str, error: GoogleAPICallError | RetryError) -
 # -- what we ask --------------------------------------------------------------------------------------------------
 
 
-def to_batch(spec: JobSpec) -> batch_v1.Job:
+def to_batch(spec: JobSpec, network: Network | None = None) -> batch_v1.Job:
     """The job that CreateJob is sent. Labels stand on the job (they reach its logs) and on its VMs (they reach the
     bill); a JobNotification watches either job or task states, hence two; the logs go to Cloud Logging."""
     return batch_v1.Job(
         task_groups=[
             batch_v1.TaskGroup(task_spec=_task_spec(spec), task_count=spec.task_count, parallelism=spec.parallelism)
         ],
-        allocation_policy=_allocation(spec),
+        allocation_policy=_allocation(spec, network),
         labels=dict(spec.labels),
         logs_policy=batch_v1.LogsPolicy(destination=batch_v1.LogsPolicy.Destination.CLOUD_LOGGING),
         notifications=_notifications(spec),
@@ -153,7 +165,7 @@ def _policies(spec: JobSpec) -> list[batch_v1.LifecyclePolicy]:
     return [batch_v1.LifecyclePolicy(action=retry, action_condition=condition)]
 
 
-def _allocation(spec: JobSpec) -> batch_v1.AllocationPolicy:
+def _allocation(spec: JobSpec, network: Network | None) -> batch_v1.AllocationPolicy:
     models = batch_v1.AllocationPolicy.ProvisioningModel
     policy = batch_v1.AllocationPolicy.InstancePolicy(
         machine_type=spec.machine_type, provisioning_model=models.SPOT if spec.spot else models.STANDARD
@@ -162,7 +174,15 @@ def _allocation(spec: JobSpec) -> batch_v1.AllocationPolicy:
         instances=[batch_v1.AllocationPolicy.InstancePolicyOrTemplate(policy=policy)],
         labels=dict(spec.labels),
         service_account=batch_v1.ServiceAccount(email=spec.service_account) if spec.service_account else None,
+        network=_network(network) if network else None,
     )
+
+
+def _network(network: Network) -> batch_v1.AllocationPolicy.NetworkPolicy:
+    interface = batch_v1.AllocationPolicy.NetworkInterface(
+        network=network.network, subnetwork=network.subnetwork, no_external_ip_address=True
+    )
+    return batch_v1.AllocationPolicy.NetworkPolicy(network_interfaces=[interface])
 
 
 def _notifications(spec: JobSpec) -> list[batch_v1.JobNotification]:

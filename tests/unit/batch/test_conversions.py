@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 import pytest
 from google.cloud import batch_v1
 
-from shared.adapters.google.batch import to_batch, to_seen
+from shared.adapters.google.batch import Network, to_batch, to_seen
 from shared.domain.job import JobSpec, JobState, Runnable, StatusEvent, TaskState
 
 SPEC = JobSpec(
@@ -145,3 +145,11 @@ def test_a_state_that_this_client_does_not_know_is_unknown() -> None:
     seen = to_seen(job, [task], name=NAME)
     assert (seen.state, seen.tasks[0].state) == (JobState.UNKNOWN, TaskState.UNKNOWN)
     assert seen.tasks[0].events[0].task_state is TaskState.UNKNOWN
+
+
+def test_the_vms_of_an_installation_with_a_network_have_no_address_outside() -> None:
+    job = to_batch(SPEC, Network("projects/p/global/networks/batch", "projects/p/regions/r/subnetworks/batch"))
+    (interface,) = job.allocation_policy.network.network_interfaces
+    assert (interface.network, interface.no_external_ip_address) == ("projects/p/global/networks/batch", True)
+    assert interface.subnetwork.endswith("/subnetworks/batch")
+    assert not to_batch(SPEC).allocation_policy.network.network_interfaces
