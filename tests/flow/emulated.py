@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -75,6 +75,13 @@ class Emulated(Lab):
         part = self.folder / "kill-at.part"
         part.write_text(f"{point}\n{number}")
         part.replace(self.folder / "kill-at")
+
+    @contextmanager
+    def log_of(self, process: str) -> Iterator[Callable[[], str]]:
+        """What a process of the stack writes from now on."""
+        file = self.settings.home / "logs" / f"{process}.log"
+        begun = file.stat().st_size
+        yield lambda: file.read_bytes()[begun:].decode(errors="replace")
 
     def was_killed(self) -> bool:
         return not (self.folder / "kill-at").exists()

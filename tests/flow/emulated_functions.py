@@ -47,11 +47,11 @@ def consume(event: CloudEvent) -> None:
 
 
 class Points:
-    """The moment after every call to a port. Calls are counted anew for each point that is asked for."""
+    """The moment after every call to a port. Calls are counted anew for each point that is asked for, and record."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._asked = ""
+        self._told = ("", False)
         self._counts: Counter[str] = Counter()
 
     def around(self, call: str, function: Callable[..., Any]) -> Callable[..., Any]:
@@ -63,14 +63,14 @@ class Points:
         return wrapped
 
     def _pass(self, call: str) -> None:
-        asked = _text(KILL_AT)
+        asked, recording = _text(KILL_AT), POINTS.exists()
         with self._lock:
-            if asked != self._asked:
-                self._asked = asked
+            if (asked, recording) != self._told:
+                self._told = asked, recording
                 self._counts.clear()
             self._counts[call] += 1
             point = f"{ROLE} {call} {self._counts[call]}"
-        if POINTS.exists():
+        if recording:
             with POINTS.open("a") as file:
                 file.write(point + "\n")
         if asked and point == asked.partition("\n")[0]:
