@@ -15,6 +15,7 @@ import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from jsonschema import Draft202012Validator, FormatChecker
@@ -74,6 +75,12 @@ def _bucket_path(value: object) -> bool:
 
 def faults(schema: Mapping[str, Any]) -> list[str]:
     """Why `schema` cannot be the schema of a pipeline's inputs, a sentence each; empty when it can."""
+    return _faults_of(json.dumps(schema))
+
+
+@lru_cache(maxsize=256)  # a laboratory has few pipelines, and reads their frozen definitions at every event
+def _faults_of(text: str) -> list[str]:
+    schema = json.loads(text)
     try:
         Draft202012Validator.check_schema(schema)
     except SchemaError as error:

@@ -89,6 +89,9 @@ class SqliteBus:
         """Up to `limit` messages that are due, each invisible to others until its acknowledgement deadline."""
         spec = self._topology.subscriptions[subscription]
         now = self._clock().timestamp()
+        due = "SELECT 1 FROM queue WHERE subscription = ? AND due_at <= ? LIMIT 1"
+        if self._db.connection().execute(due, (subscription, now)).fetchone() is None:
+            return []  # most looks find nothing, and need not wait for the write lock to say so
         in_turn = f" AND {_IN_TURN}" if spec.ordering else ""
         with self._db.transaction() as connection:
             connection.execute("DELETE FROM queue WHERE subscription = ? AND expires_at < ?", (subscription, now))
