@@ -47,7 +47,9 @@ class Processes:
         self._started: list[_Started] = []
 
     def start(self, name: str, command: Sequence[str], port: int, environment: Mapping[str, str]) -> None:
-        """`environment` comes on top of this process's own."""
+        """`environment` comes on top of this process's own. Raises ProcessFailed."""
+        if _listens(port):  # whoever has it would be taken for the process
+            raise ProcessFailed(f"{name} cannot have port {port}: something else listens there")
         path = self._logs_dir / f"{name}.log"
         with path.open("ab") as log:
             process = subprocess.Popen(

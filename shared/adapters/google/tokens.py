@@ -18,7 +18,6 @@ from google.auth.exceptions import GoogleAuthError, TransportError
 from shared.domain.errors import Unavailable
 
 ISSUERS = ("accounts.google.com", "https://accounts.google.com")
-CERTIFICATES = "https://www.googleapis.com/oauth2/v1/certs"
 
 KEPT_S = 3600.0
 """Google announces a new key a day before it signs with it."""
@@ -40,7 +39,7 @@ class TokenRefused(Exception):
 class Certificates:
     """Google's public keys, by id, as PEM."""
 
-    def __init__(self, url: str = CERTIFICATES) -> None:
+    def __init__(self, url: str) -> None:
         self._url = url
         self._lock = threading.Lock()
         self._found: Mapping[str, str] = {}
