@@ -6,14 +6,19 @@ Reduced from the embedded stack's: 8 patterns of notifications, and 8 of the poi
 
 from __future__ import annotations
 
+import os
 import random
+import signal
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import pytest
 from google.cloud import batch_v1
 
 from infra.local.batch import Fault, Notify
+from shared.domain.ingest import WAITING
 from tests.flow.crash_life import VCF
 from tests.flow.emulated import Emulated, emulated_over
 from tests.flow.stacks import analysis_of, job_of, shell_pipeline, steps
@@ -135,3 +140,37 @@ def test_a_function_that_is_killed_between_two_calls_leaves_nothing_half_done(la
         if not lab.was_killed():
             unreached.append(point)
     assert len(unreached) <= KILLS // 4, unreached
+
+
+RECORDS = 200_000
+"""Enough for a second's work."""
+
+
+def workers_of(analysis: str) -> list[int]:
+    """The processes that work on its ingest."""
+    found = []
+    for command in Path("/proc").glob("[0-9]*/cmdline"):
+        with suppress(OSError):
+            words = command.read_bytes().split(b"\0")
+            if b"services.vcf_ingest" in words and analysis.encode() in words:
+                found.append(int(command.parent.name))
+    return found
+
+
+def test_a_large_ingest_whose_job_is_killed_at_work_is_taken_over_by_another_job(lab: Emulated) -> None:
+    """C50, C54: its lease runs out, and the reconciler has it begun again."""
+    head, line = VCF.rsplit("1\t5\t", 1)
+    lab.put("samples/s1/uploads/in.vcf", (head + "".join(f"1\t{5 + n}\t{line}" for n in range(RECORDS))).encode())
+    analysis = lab.order("mortal", pipeline="calls", inputs={})
+    lab.until_ends(analysis, "succeeded", within_s=WITHIN_S)
+    lab.until(lambda: lab.document(analysis)["ingest"]["progress"] == WAITING, WITHIN_S)
+    lab.until(lambda: lab.document(analysis)["ingest"]["progress"] != WAITING, WITHIN_S)
+    workers = workers_of(analysis)
+    for pid in workers:
+        os.kill(pid, signal.SIGKILL)
+    assert workers
+    lab.until(lambda: at_rest(lab.document(analysis)), WITHIN_S)
+    ingest = lab.document(analysis)["ingest"]
+    assert (ingest["status"], ingest["rows"], ingest["attempts"]) == ("ready", RECORDS, 2)
+    assert len([job for job in lab.jobs() if f"/jobs/i-{analysis}" in job.name]) == 2
+    lab.until_events(analysis, *WHOLE_LIFE, "ingested")
