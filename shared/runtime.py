@@ -15,6 +15,7 @@ from urllib.parse import quote
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from infra.pipelines.catalogue import read_price_tables
+from shared.domain import paths
 from shared.domain.errors import Unavailable
 from shared.domain.events import Topic
 from shared.domain.lifecycle import Rules
@@ -52,6 +53,7 @@ class Settings(BaseSettings):
     google_project: str = LOCAL_PROJECT
     region: str = "us-central1"
     database: str = "(default)"
+    unassigned_bucket: str = paths.UNASSIGNED  # what is filed under no project that we know
     batch_address: str | None = None  # HOST:PORT of a local Batch server; without it, Google's
     batch_network: str | None = None  # full names, both or none; then a job's VMs have no address outside
     batch_subnetwork: str | None = None
@@ -199,7 +201,9 @@ def _on_google(settings: Settings) -> Ports:
     return Ports(
         documents=FirestoreDocuments(firestore_client(project, settings.database, emulator=emulator["firestore"])),
         bus=PubSubBus(publisher_client(emulator=emulator["pubsub"]), project),
-        objects=storage_objects(project, emulator=emulator["storage"]),
+        objects=storage_objects(
+            project, names={paths.UNASSIGNED: settings.unassigned_bucket}, emulator=emulator["storage"]
+        ),
         engine=engine,
         logs=_logs(settings),
         clock=now_utc,

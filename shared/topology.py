@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from datetime import datetime, timedelta
 from functools import lru_cache
 from importlib import resources
 from typing import Literal
@@ -10,6 +11,7 @@ from typing import Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from shared.domain.clock import iso
 from shared.domain.events import EventType, Topic
 
 
@@ -158,6 +160,12 @@ class Topology(_Part):
 
     def subscribers(self, topic: str, event_type: str | None) -> list[str]:
         return [n for n, spec in self.subscriptions.items() if spec.topic == topic and spec.takes(event_type)]
+
+
+def expiry(collection: str, created_at: datetime) -> str:
+    """`expires_at` of a new document of a collection that has a time to live. Raises KeyError for another."""
+    days = {ttl.collection: ttl.after_days for ttl in topology().ttl}[collection]
+    return iso(created_at + timedelta(days=days))
 
 
 @lru_cache(maxsize=1)

@@ -12,7 +12,7 @@ from shared.domain.clock import iso
 from shared.domain.errors import Conflict, NotFound, Permanent
 from shared.ports import LAST_ERROR, Create, Message, Ports, Update
 from shared.steps.projects import bucket_of, project
-from shared.topology import topology
+from shared.topology import expiry, topology
 
 SOURCE = "CloudPubSubDeadLetterSourceSubscription"
 ATTEMPTS = "CloudPubSubDeadLetterSourceDeliveryCount"
@@ -26,6 +26,7 @@ LARGEST_PAYLOAD_BYTES = 500_000
 
 def keep(ports: Ports, delivery: Delivery, subscription: str, reason: str, *, attempts: int) -> None:
     """Once per message id. The payload is base64, since it may be anything."""
+    now = ports.clock()
     named = delivery.attributes.get("project", "")
     home = named if project(ports, named) else paths.UNASSIGNED
     identity = paths.safe_id(delivery.message_id)
@@ -38,7 +39,8 @@ def keep(ports: Ports, delivery: Delivery, subscription: str, reason: str, *, at
         "topic": topology().subscriptions[subscription].topic, "reason": reason, "attempts": attempts,
         "attributes": dict(delivery.attributes), "ordering_key": delivery.ordering_key,
         "payload": base64.b64encode(delivery.data).decode() if inline else None, "payload_path": path,
-        "text": delivery.text()[:2_000], "at": iso(ports.clock()), "replayed_at": None, "replayed_by": None,
+        "text": delivery.text()[:2_000], "at": iso(now), "expires_at": expiry("dead_letters", now),
+        "replayed_at": None, "replayed_by": None,
     }
     try:
         ports.documents.commit([Create(paths.dead_letter_doc(home, identity), document)])

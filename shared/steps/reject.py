@@ -16,6 +16,7 @@ from shared.domain.reasons import Reason
 from shared.ports import Create, Ports, Stored
 from shared.steps.announce import announce
 from shared.steps.projects import bucket_of, project
+from shared.topology import expiry
 
 LARGEST_PAYLOAD_CHARACTERS = 100_000
 """Of a payload kept in the document; a longer one lies whole in the bucket, and the document keeps its head."""
@@ -39,6 +40,7 @@ def reject(
             "request_id": request_id[:LONGEST_REQUEST_ID] if request_id else None,
             "message_id": delivery.message_id, "attributes": dict(delivery.attributes),
             "reasons": [reason.model_dump() for reason in reasons], "sha256": sha256, "at": iso(now),
+            "expires_at": expiry("rejections", now),
             **_payload(ports, home, identity, delivery),
         }
         event = _rejected(document, now)

@@ -138,3 +138,14 @@ def test_a_watched_page_is_in_order_of_dotted_fields_and_has_a_next(client: fire
     assert [stored.id for stored in page.items] == ["c", "e", "d"]
     assert page.next == (2.5, f"{here}/d")
     pages.close()  # type: ignore[attr-defined]
+
+
+def test_expires_at_is_a_timestamp_that_firestore_can_delete_by(client: firestore.Client) -> None:
+    documents = FirestoreDocuments(client)
+    path = rejection_doc(a_google_project(), "old")
+    data = {"id": "old", "expires_at": "2027-12-30T08:00:00.000001Z"}
+    documents.commit([Create(path, data)])
+    stored = documents.get(path)
+    assert stored is not None and stored.data == data
+    there = client.document(path).get().to_dict()
+    assert there is not None and there["expires_at"].year == 2027

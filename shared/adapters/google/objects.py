@@ -8,7 +8,7 @@ from __future__ import annotations
 import base64
 import tempfile
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -67,8 +67,11 @@ class StorageObjects:
     the console and gcsfuse leave behind, and are never listed.
     """
 
-    def __init__(self, client: storage.Client, url_of: UrlOf, *, timeout_s: float = 30.0) -> None:
+    def __init__(
+        self, client: storage.Client, url_of: UrlOf, *, names: Mapping[str, str] | None = None, timeout_s: float = 30.0
+    ) -> None:
         self._client = client
+        self._names = names or {}
         self._url_of = url_of
         self._timeout_s = timeout_s
 
@@ -87,7 +90,7 @@ class StorageObjects:
             _checked(prefix.removesuffix("/"))
         try:
             found = self._client.list_blobs(
-                bucket, prefix=prefix or None, fields=_FIELDS, retry=Tries().retry, timeout=self._timeout_s
+                self._named(bucket), prefix=prefix or None, fields=_FIELDS, retry=Tries().retry, timeout=self._timeout_s
             )
             for blob in found:
                 if not blob.name.endswith("/"):
@@ -156,8 +159,11 @@ class StorageObjects:
         except _FAILURES as error:
             raise _failed("sign an address of", bucket, path, error) from error
 
+    def _named(self, bucket: str) -> str:
+        return self._names.get(bucket, bucket)
+
     def _blob(self, bucket: str, path: str) -> Any:
-        return self._client.bucket(bucket).blob(_checked(path), chunk_size=UPLOAD_CHUNK_BYTES)
+        return self._client.bucket(self._named(bucket)).blob(_checked(path), chunk_size=UPLOAD_CHUNK_BYTES)
 
     def _put(
         self, bucket: str, path: str, size: int, crc32c: str, if_generation: int | None, send: Callable[..., object]
@@ -208,7 +214,8 @@ class StorageObjects:
     def _download(self, bucket: str, path: str, file: Path) -> None:
         try:
             with file.open("wb") as handle:
-                self._client.bucket(bucket).blob(path).download_to_file(  # no chunk size: one request, read as it comes
+                blob = self._client.bucket(self._named(bucket)).blob(path)  # no chunk size: one request
+                blob.download_to_file(
                     handle, raw_download=True, checksum=None, retry=Tries().retry, timeout=self._timeout_s
                 )
         except NoSuchObject:
@@ -218,7 +225,7 @@ class StorageObjects:
 
     def _is_there(self, bucket: str) -> bool:
         try:
-            return bool(self._client.bucket(bucket).exists(retry=Tries().retry, timeout=self._timeout_s))
+            return bool(self._client.bucket(self._named(bucket)).exists(retry=Tries().retry, timeout=self._timeout_s))
         except _FAILURES as error:
             raise _failed("find", bucket, "", error) from error
 
@@ -249,10 +256,13 @@ def storage_client(project: str, *, emulator: str | None = None) -> storage.Clie
     return client
 
 
-def storage_objects(project: str, *, emulator: str | None = None) -> StorageObjects:
-    """In the cloud, addresses are signed as the process's own service account."""
+def storage_objects(
+    project: str, *, names: Mapping[str, str] | None = None, emulator: str | None = None
+) -> StorageObjects:
+    """In the cloud, addresses are signed as the process's own service account. `names`: what a bucket of ours is
+    called there, since Cloud Storage's names are the world's."""
     client = storage_client(project, emulator=emulator)
-    return StorageObjects(client, signed_urls(client) if emulator is None else plain_urls(emulator))
+    return StorageObjects(client, signed_urls(client) if emulator is None else plain_urls(emulator), names=names)
 
 
 # -- what is seen, and what went wrong ----------------------------------------------------------------------------

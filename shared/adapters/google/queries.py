@@ -10,7 +10,7 @@ from google.cloud import firestore
 from google.cloud.firestore_v1.base_query import FieldFilter
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from shared.adapters.google.values import decode
+from shared.adapters.google.values import decode_document
 from shared.ports import Order, Page, Query, Stored
 
 _FIELD = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*")
@@ -70,7 +70,7 @@ def version_of(update_time: Any) -> str:
 
 
 def stored_of(snapshot: Any) -> Stored:
-    return Stored(snapshot.reference.path, decode(snapshot.to_dict()), version_of(snapshot.update_time))
+    return Stored(snapshot.reference.path, decode_document(snapshot.to_dict()), version_of(snapshot.update_time))
 
 
 def page_of(query: Query, found: Sequence[Stored]) -> Page:

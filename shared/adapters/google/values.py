@@ -6,6 +6,8 @@ What it cannot hold as it is (https://firebase.google.com/docs/firestore/quotas,
   of more than 1,500 bytes: a map with the one key `~json`, whose value is the JSON text of what stands there;
 - a key that is empty or looks like `__this__` (reserved): `~` and the key. A key that begins with `~` gets another.
 
+The text of a document's own `expires_at` is a timestamp there, since only by one does Firestore delete what is old.
+
 Whole numbers and numbers with a point stay apart, as Firestore keeps both kinds.
 """
 
@@ -14,10 +16,12 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 from google.cloud.firestore_v1 import types
 
+from shared.domain.clock import iso
 from shared.domain.errors import TooLarge
 
 MAX_DOCUMENT_BYTES = 1_048_576
@@ -25,6 +29,8 @@ MAX_DOCUMENT_BYTES = 1_048_576
 
 MAX_VALUE_BYTES = 1_048_487
 """Of one text: 1 MiB less 89 bytes."""
+
+EXPIRES_AT = "expires_at"
 
 _MARK = "~"
 _TEXT = "~json"
@@ -44,7 +50,19 @@ def encode(path: str, data: Mapping[str, Any]) -> Mapping[str, Any]:
     if size > MAX_DOCUMENT_BYTES:
         raise TooLarge(f"{path} would have {size:,} bytes; a document may have {MAX_DOCUMENT_BYTES:,}")
     fields: Mapping[str, Any] = value.map_value.fields
+    if isinstance(data.get(EXPIRES_AT), str):
+        moment = _Value()
+        moment.timestamp_value.FromJsonString(data[EXPIRES_AT])
+        fields[EXPIRES_AT].CopyFrom(moment)
     return fields
+
+
+def decode_document(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """The document that `encode` was given."""
+    document: dict[str, Any] = decode(fields)
+    if isinstance(expires_at := document.get(EXPIRES_AT), datetime):
+        document[EXPIRES_AT] = iso(expires_at)
+    return document
 
 
 def decode(value: Any) -> Any:

@@ -13,7 +13,7 @@ from tests.unit.terraform.running import Plan
 
 TOPOLOGY = topology()
 PUSH = "google_service_account.iflow-push"
-ASKED_FOR = {"IFLOW_UNASSIGNED_BUCKET", "IFLOW_SESSION_KEY"}
+ASKED_FOR = {"IFLOW_SESSION_KEY"}
 """Settings that the services do not read yet."""
 
 SERVICES = Path(__file__).parents[3] / "services"
