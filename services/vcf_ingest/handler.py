@@ -6,11 +6,13 @@ import logging
 
 from shared.delivery import Delivery, event_of
 from shared.domain import paths
-from shared.domain.analysis import IngestStatus
-from shared.domain.ingest import take_lease, wait_for_machine
+from shared.domain.analysis import Analysis, IngestStatus
+from shared.domain.errors import EngineRefused
+from shared.domain.ingest import ingest_refused, take_lease, wait_for_machine
+from shared.domain.lifecycle import Answer
 from shared.ports import Ports
 from shared.steps.announce import announce
-from shared.steps.store import as_stored, decide
+from shared.steps.store import Loaded, as_stored, decide
 
 log = logging.getLogger(__name__)
 
@@ -20,18 +22,33 @@ def ingest(delivery: Delivery, ports: Ports) -> None:
     event = event_of(delivery)
     holder = ports.new_id()
     force = event.data.get("force") is True
-    loaded, why_not = decide(
-        ports.documents, paths.analysis_doc(event.project, event.subject),
-        lambda analysis: take_lease(analysis, holder, ports.clock(), ports.rules.policy, force=force),
-    )
+
+    def begun(analysis: Analysis) -> Answer:
+        known = analysis.received(event.id)
+        return take_lease(known, holder, ports.clock(), ports.rules.policy, force=force)
+
+    loaded, why_not = decide(ports.documents, paths.analysis_doc(event.project, event.subject), begun)
     if why_not is not None:
         log.info("no ingest begun", extra={"analysis_id": event.subject, "reason": why_not})
     elif loaded.analysis.ingest.status is IngestStatus.FAILED:
         announce(ports.documents, ports.bus, as_stored(loaded))
     else:
+        _begin(ports, loaded, holder)
+
+
+def _begin(ports: Ports, loaded: Loaded, holder: str) -> None:
+    path = loaded.analysis.doc_path
+    try:
         waits_s = ports.launch(loaded.analysis, holder)
-        if waits_s:
-            decide(
-                ports.documents, loaded.analysis.doc_path,
-                lambda analysis: wait_for_machine(analysis, holder, ports.clock(), waits_s), known=loaded,
-            )
+    except EngineRefused as refused:
+        reason = str(refused)
+        loaded, _ = decide(
+            ports.documents, path, lambda current: ingest_refused(current, holder, reason, ports.clock()), known=loaded
+        )
+        announce(ports.documents, ports.bus, as_stored(loaded))
+        return
+    if waits_s:
+        decide(
+            ports.documents, path, lambda current: wait_for_machine(current, holder, ports.clock(), waits_s),
+            known=loaded,
+        )

@@ -289,6 +289,11 @@ class Analysis(Part):
             events_total=self.events_total + 1,
         )
 
+    def received(self, event_id: str) -> Self:
+        """Somebody received this event: it and those before it were published, in order, and need not be again."""
+        ids = [event.id for event in self.unsent]
+        return self.without_unsent(frozenset(ids[: ids.index(event_id) + 1])) if event_id in ids else self
+
     def without_unsent(self, published: frozenset[str]) -> Self:
         left = tuple(event for event in self.unsent if event.id not in published)
         return self.changed(unsent=left, unsent_since=left[0].time if left else None)

@@ -97,6 +97,13 @@ def work_module(analysis: Analysis, holder: str) -> tuple[str, ...]:
     return ("services.vcf_ingest", analysis.project, analysis.id, holder)
 
 
+def ingest_refused(analysis: Analysis, holder: str, reason: str, now: datetime) -> Answer:
+    """The work was never begun, and never will be."""
+    if not holds_lease(analysis, holder):
+        return Unchanged("the lease is somebody else's now")
+    return ingest_failed(analysis, reason, now)
+
+
 def _counted(number: int, noun: str) -> str:
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
 

@@ -83,3 +83,13 @@ def test_a_failed_ingest_leaves_the_analysis_succeeded() -> None:
     failed = after(ingest_failed(held, "truncated at byte 9", at(5001)))
     assert (failed.status, failed.ingest.status, failed.ingest.lease) == ("succeeded", IngestStatus.FAILED, None)
     assert failed.ingest.failure == "truncated at byte 9"
+
+
+def test_the_event_that_wakes_the_ingest_proves_what_was_published() -> None:
+    """It and those before it leave the outbox with the lease; those after it stay."""
+    analysis = succeeded(VCF)
+    later = analysis.with_event(EventType.INGEST_FAILED, at(5000), {})
+    woke = next(event for event in later.unsent if event.type is EventType.SUCCEEDED)
+    assert [event.type for event in later.received(woke.id).unsent] == [EventType.INGEST_FAILED]
+    assert later.received("of-somebody-else") == later
+    assert analysis.received(woke.id).unsent_since is None
