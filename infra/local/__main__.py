@@ -6,6 +6,7 @@ With `--backend emulators` (or IFLOW_BACKEND) it is the stack on Google's emulat
 from __future__ import annotations
 
 import argparse
+import os
 import signal
 import sys
 import threading
@@ -21,7 +22,7 @@ from infra.local.stack import Running, StackRunning
 from shared import runtime
 from shared.domain.errors import Permanent
 from shared.logs import log_as_json
-from shared.runtime import Settings
+from shared.runtime import EMULATORS, Settings
 
 
 def main() -> int:
@@ -33,6 +34,8 @@ def main() -> int:
     for command in (serve, demo):
         command.add_argument("--backend", choices=("embedded", "emulators"), default=Settings().backend)
     arguments = parser.parse_args()
+    if arguments.backend == "google":
+        parser.error("IFLOW_BACKEND is google, which is deployed (docs/deploy.md) and not run here")
     settings = Settings(backend=arguments.backend)
     log_as_json(settings.state_dir / "stack.log")
     try:
@@ -54,6 +57,9 @@ def _serve(settings: Settings) -> int:
         register_demo(runtime.ports())
         print(f"API  {up.api}/api/v1   (docs: {up.api}/docs)")
         print(f"state  {settings.state_dir.resolve()}   log  {settings.state_dir / 'stack.log'}")
+        if settings.backend == "emulators":
+            print(f"logs of each process  {settings.home / 'logs'}   its emulators, for Google's own clients:")
+            print("".join(f"  export {name}={os.environ[name]}\n" for name in EMULATORS.values()), end="")
         print("In another terminal: .venv/bin/iflow analyses list      Stop with Ctrl-C.", flush=True)
         stop.wait()
     return 0

@@ -23,7 +23,6 @@ from infra.local.processes import Processes, begun
 from infra.local.setup import DEMO
 from infra.local.stack import Running, Ticker, own, restored_environment
 from shared import runtime
-from shared.domain import paths
 from shared.runtime import EMULATORS, Settings
 from shared.topology import SubscriptionSpec, topology
 
@@ -71,7 +70,7 @@ def running(settings: Settings, between: Callable[[Servers], Servers] = directly
             pubsub_emulator(_port(real.pubsub)), firestore_emulator(_port(real.firestore)),
             storage_server(_port(real.storage), settings.objects_dir),
         )]
-        for bucket in (DEMO, paths.UNASSIGNED):
+        for bucket in (DEMO, settings.unassigned_bucket):
             (settings.objects_dir / bucket).mkdir(parents=True, exist_ok=True)
         processes = Processes(settings.home / "logs")
         up.callback(processes.stop)
