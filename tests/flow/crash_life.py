@@ -71,6 +71,7 @@ def live(state_dir: Path, *, first: bool, kill_at: str | None, record: Path | No
         if first:
             _request(ports, points)
         points.armed = True
+        points.asked.set()
         _wait_for_rest(ports, settings)
     if record is not None:
         record.write_text("\n".join(points.passed))
@@ -85,7 +86,8 @@ class Points:
         self._lock = threading.Lock()
         self._counts: Counter[str] = Counter()
         self.passed: list[str] = []
-        self.armed = False  # until somebody has asked for something
+        self.armed = False
+        self.asked = threading.Event()  # what was never asked for cannot be lost: nobody is killed before it
 
     def around(self, call: str, function: Callable[..., Any]) -> Callable[..., Any]:
         def wrapped(*args: Any, **kwargs: Any) -> Any:
@@ -105,6 +107,7 @@ class Points:
         if int(name.split()[-1]) <= OCCURRENCES:
             self.passed.append(name)
         if name == self._kill_at:
+            self.asked.wait()
             os.kill(os.getpid(), signal.SIGKILL)
 
 
@@ -151,6 +154,7 @@ def _request(ports: Ports, points: Points) -> None:
     )
     points.armed = True
     ports.bus.publish(event.type.topic, message_of(event))
+    points.asked.set()
 
 
 def _wait_for_rest(ports: Ports, settings: Settings) -> None:
