@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 from google.cloud import batch_v1
 
-from infra.local.batch import Fault, Notify
+from infra.local.batch import Fault, Notify, Refusal
 from shared.domain.ingest import WAITING
 from tests.flow.crash_life import VCF
 from tests.flow.emulated import Emulated, emulated_over
@@ -157,12 +157,29 @@ def workers_of(analysis: str) -> list[int]:
     return found
 
 
-def test_a_large_ingest_whose_job_is_killed_at_work_is_taken_over_by_another_job(lab: Emulated) -> None:
-    """C50, C54: its lease runs out, and the reconciler has it begun again."""
+def a_large_one(lab: Emulated, request: str) -> str:
+    """Its id, once it has succeeded and its ingest is under way."""
     head, line = VCF.rsplit("1\t5\t", 1)
     lab.put("samples/s1/uploads/in.vcf", (head + "".join(f"1\t{5 + n}\t{line}" for n in range(RECORDS))).encode())
-    analysis = lab.order("mortal", pipeline="calls", inputs={})
+    analysis = lab.order(request, pipeline="calls", inputs={})
+    lab.until_found(analysis)
     lab.until_ends(analysis, "succeeded", within_s=WITHIN_S)
+    return analysis
+
+
+def test_a_large_ingest_that_batch_refuses_fails_with_batchs_own_sentence(lab: Emulated) -> None:
+    lab.faults(Fault(jobs="i-*", refuse_create=Refusal(code="PERMISSION_DENIED", text="iam.serviceAccounts.actAs")))
+    analysis = a_large_one(lab, "refused")
+    lab.until(lambda: at_rest(lab.document(analysis)), WITHIN_S)
+    ingest = lab.document(analysis)["ingest"]
+    assert ingest["status"] == "failed" and "iam.serviceAccounts.actAs" in ingest["failure"]
+    lab.until_events(analysis, *WHOLE_LIFE, "ingest_failed")
+    lab.faults()
+
+
+def test_a_large_ingest_whose_job_is_killed_at_work_is_taken_over_by_another_job(lab: Emulated) -> None:
+    """C50, C54: its lease runs out, and the reconciler has it begun again."""
+    analysis = a_large_one(lab, "mortal")
     lab.until(lambda: lab.document(analysis)["ingest"]["progress"] == WAITING, WITHIN_S)
     lab.until(lambda: lab.document(analysis)["ingest"]["progress"] != WAITING, WITHIN_S)
     workers = workers_of(analysis)
