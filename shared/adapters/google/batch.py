@@ -123,7 +123,8 @@ def _unavailable(verb: str, name: str, error: GoogleAPICallError | RetryError) -
 
 def to_batch(spec: JobSpec, network: Network | None = None) -> batch_v1.Job:
     """The job that CreateJob is sent. Labels stand on the job (they reach its logs) and on its VMs (they reach the
-    bill); a JobNotification watches either job or task states, hence two; the logs go to Cloud Logging."""
+    bill); a JobNotification watches either job or task states, hence two where there are tasks to count (of a single task the
+    job's states say it all); the logs go to Cloud Logging."""
     return batch_v1.Job(
         task_groups=[
             batch_v1.TaskGroup(task_spec=_task_spec(spec), task_count=spec.task_count, parallelism=spec.parallelism)
@@ -188,10 +189,10 @@ def _network(network: Network) -> batch_v1.AllocationPolicy.NetworkPolicy:
 def _notifications(spec: JobSpec) -> list[batch_v1.JobNotification]:
     project = spec.parent.split("/")[1]
     topic = spec.notify_topic if "/" in spec.notify_topic else f"projects/{project}/topics/{spec.notify_topic}"
-    kinds = batch_v1.JobNotification.Type
+    of = batch_v1.JobNotification.Type
     return [
         batch_v1.JobNotification(pubsub_topic=topic, message=batch_v1.JobNotification.Message(type_=kind))
-        for kind in (kinds.JOB_STATE_CHANGED, kinds.TASK_STATE_CHANGED)
+        for kind in (of.JOB_STATE_CHANGED, *([of.TASK_STATE_CHANGED] if spec.task_count > 1 else []))
     ]
 
 

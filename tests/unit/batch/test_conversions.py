@@ -153,3 +153,8 @@ def test_the_vms_of_an_installation_with_a_network_have_no_address_outside() -> 
     assert (interface.network, interface.no_external_ip_address) == ("projects/p/global/networks/batch", True)
     assert interface.subnetwork.endswith("/subnetworks/batch")
     assert not to_batch(SPEC).allocation_policy.network.network_interfaces
+
+
+def test_the_states_of_a_single_task_are_those_of_its_job() -> None:
+    kinds = [entry.message.type_.name for entry in to_batch(replace(SPEC, task_count=1, parallelism=1)).notifications]
+    assert kinds == ["JOB_STATE_CHANGED"]
