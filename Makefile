@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: help install demo serve test lint simulate cases lock clean
+.PHONY: help install demo serve test lint simulate cases emulators emulators-demo bench-events policy-scan lock clean
 
 help:                ## what can be made
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## */\t/' | expand -t 18
@@ -20,7 +20,7 @@ $(STAMP): infra/requirements.lock pyproject.toml
 	@touch $@
 
 demo: $(STAMP)       ## one analysis end to end on a stack of its own; VCF=FILE runs it on a file of yours
-	@$(BIN)/python -m infra.local demo $(if $(VCF),--vcf "$(VCF)")
+	@IFLOW_PORT=0 $(BIN)/python -m infra.local demo $(if $(VCF),--vcf "$(VCF)")
 
 serve: $(STAMP)      ## the same stack, until Ctrl-C: API on 127.0.0.1:8000, state in .iflow/
 	@$(BIN)/python -m infra.local serve
@@ -38,6 +38,24 @@ simulate: $(STAMP)   ## the simulation over SEEDS=FIRST-LAST (default 0-1999)
 
 cases: $(STAMP)      ## every id of ../shared/CASES.md with the tests that cite it, and those that none cites
 	$(BIN)/python -m tests.cases
+
+emulators: $(STAMP)  ## the product on Google's own emulators, a process for each function, until Ctrl-C
+	@$(BIN)/python -m infra.local serve --backend emulators
+
+emulators-demo: $(STAMP) ## the demo on the emulators
+	@IFLOW_PORT=0 $(BIN)/python -m infra.local demo --backend emulators $(if $(VCF),--vcf "$(VCF)")
+
+bench-events: $(STAMP) ## analyses a second, and how late a state change is seen: build/bench/events.json
+	$(BIN)/python -m tests.bench.events
+
+policy-scan: $(STAMP) ## checkov over the Terraform and its plan, from an environment of its own
+	mkdir -p build
+	test -x build/scan/bin/checkov || { $(PYTHON) -m venv build/scan && \
+	    build/scan/bin/pip install --quiet --require-hashes -r infra/terraform/policy-scan.lock; }
+	$(BIN)/python -m tests.unit.terraform build/terraform-plan.json
+	build/scan/bin/checkov -f build/terraform-plan.json --repo-root-for-plan-enrichment infra/terraform \
+	    --compact --quiet --skip-download
+	build/scan/bin/checkov -d infra/terraform --framework terraform dockerfile secrets --compact --quiet --skip-download
 
 lock:                ## make the lock anew: names, versions and hashes, no address
 	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-annotate --no-header \
