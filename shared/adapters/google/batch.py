@@ -123,8 +123,8 @@ def _unavailable(verb: str, name: str, error: GoogleAPICallError | RetryError) -
 
 def to_batch(spec: JobSpec, network: Network | None = None) -> batch_v1.Job:
     """The job that CreateJob is sent. Labels stand on the job (they reach its logs) and on its VMs (they reach the
-    bill); a JobNotification watches either job or task states, hence two where there are tasks to count (of a single task the
-    job's states say it all); the logs go to Cloud Logging."""
+    bill); a JobNotification watches either job or task states, hence two where there are tasks to count (of a single
+    task the job's states say it all); the logs go to Cloud Logging."""
     return batch_v1.Job(
         task_groups=[
             batch_v1.TaskGroup(task_spec=_task_spec(spec), task_count=spec.task_count, parallelism=spec.parallelism)
