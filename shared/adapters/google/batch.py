@@ -123,8 +123,7 @@ def _unavailable(verb: str, name: str, error: GoogleAPICallError | RetryError) -
 
 def to_batch(spec: JobSpec, network: Network | None = None) -> batch_v1.Job:
     """The job that CreateJob is sent. Labels stand on the job (they reach its logs) and on its VMs (they reach the
-    bill); a JobNotification watches either job or task states, hence two where there are tasks to count (of a single
-    task the job's states say it all); the logs go to Cloud Logging."""
+    bill); a JobNotification watches either job or task states, hence two; the logs go to Cloud Logging."""
     return batch_v1.Job(
         task_groups=[
             batch_v1.TaskGroup(task_spec=_task_spec(spec), task_count=spec.task_count, parallelism=spec.parallelism)
@@ -189,11 +188,13 @@ def _network(network: Network) -> batch_v1.AllocationPolicy.NetworkPolicy:
 def _notifications(spec: JobSpec) -> list[batch_v1.JobNotification]:
     project = spec.parent.split("/")[1]
     topic = spec.notify_topic if "/" in spec.notify_topic else f"projects/{project}/topics/{spec.notify_topic}"
-    of = batch_v1.JobNotification.Type
-    return [
-        batch_v1.JobNotification(pubsub_topic=topic, message=batch_v1.JobNotification.Message(type_=kind))
-        for kind in (of.JOB_STATE_CHANGED, *([of.TASK_STATE_CHANGED] if spec.task_count > 1 else []))
-    ]
+    of = batch_v1.JobNotification
+    job_states = of.Message(type_=of.Type.JOB_STATE_CHANGED)
+    task_states = of.Message(type_=of.Type.TASK_STATE_CHANGED)
+    if spec.task_count == 1:
+        # Its other states are its job's. This one tells of a cancel: Batch announces no job's CANCELLED.
+        task_states.new_task_state = batch_v1.TaskStatus.State.FAILED
+    return [of(pubsub_topic=topic, message=message) for message in (job_states, task_states)]
 
 
 # -- what we see --------------------------------------------------------------------------------------------------

@@ -155,6 +155,7 @@ def test_the_vms_of_an_installation_with_a_network_have_no_address_outside() -> 
     assert not to_batch(SPEC).allocation_policy.network.network_interfaces
 
 
-def test_the_states_of_a_single_task_are_those_of_its_job() -> None:
-    kinds = [entry.message.type_.name for entry in to_batch(replace(SPEC, task_count=1, parallelism=1)).notifications]
-    assert kinds == ["JOB_STATE_CHANGED"]
+def test_of_a_single_task_only_what_its_job_does_not_tell_is_announced() -> None:
+    job_states, task_states = (e.message for e in to_batch(replace(SPEC, task_count=1, parallelism=1)).notifications)
+    assert (job_states.type_.name, job_states.new_job_state.name) == ("JOB_STATE_CHANGED", "STATE_UNSPECIFIED")
+    assert (task_states.type_.name, task_states.new_task_state.name) == ("TASK_STATE_CHANGED", "FAILED")
