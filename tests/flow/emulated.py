@@ -140,14 +140,14 @@ def emulated_over(state_dir: Path, **settings: Any) -> Iterator[Emulated]:
 
 @contextmanager
 def _fast_topology() -> Iterator[None]:
-    """Short pauses, few attempts, the consumer, and functions that can be killed."""
+    """Short pauses, few attempts for `cancel` (made to fail on purpose), the consumer, functions that can be killed."""
     subscriptions = topology().subscriptions
     before = dict(subscriptions)
     for name, spec in {**before, "consumer": CONSUMER}.items():
         target = spec.function.rpartition(":")[2]
         subscriptions[name] = spec.model_copy(update={
             "function": f"{FUNCTIONS}:{target}", "retry": FAST,
-            "max_attempts": ATTEMPTS if spec.max_attempts else None,
+            "max_attempts": ATTEMPTS if name == "cancel" else spec.max_attempts,
         })
     try:
         yield
