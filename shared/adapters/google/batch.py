@@ -189,12 +189,12 @@ def _notifications(spec: JobSpec) -> list[batch_v1.JobNotification]:
     project = spec.parent.split("/")[1]
     topic = spec.notify_topic if "/" in spec.notify_topic else f"projects/{project}/topics/{spec.notify_topic}"
     of = batch_v1.JobNotification
-    job_states = of.Message(type_=of.Type.JOB_STATE_CHANGED)
-    task_states = of.Message(type_=of.Type.TASK_STATE_CHANGED)
-    if spec.task_count == 1:
-        # Its other states are its job's. This one tells of a cancel: Batch announces no job's CANCELLED.
-        task_states.new_task_state = batch_v1.TaskStatus.State.FAILED
-    return [of(pubsub_topic=topic, message=message) for message in (job_states, task_states)]
+    # A single task's other states are its job's. FAILED tells of a cancel: Batch announces no job's CANCELLED.
+    of_tasks = {"new_task_state": batch_v1.TaskStatus.State.FAILED} if spec.task_count == 1 else {}
+    return [
+        of(pubsub_topic=topic, message=of.Message(type_=of.Type.JOB_STATE_CHANGED)),
+        of(pubsub_topic=topic, message=of.Message(type_=of.Type.TASK_STATE_CHANGED, **of_tasks)),
+    ]
 
 
 # -- what we see --------------------------------------------------------------------------------------------------
