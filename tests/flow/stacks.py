@@ -167,12 +167,12 @@ class Lab(Stack):
     def until_ingested(self, *analyses: str, within_s: float = 30) -> list[Mapping[str, Any]]:
         """These (or all) analyses, once none of their ingests is pending or running."""
 
-        def probe() -> list[Mapping[str, Any]] | None:
+        def probe() -> tuple[list[Mapping[str, Any]]] | None:
             found = [one for one in self.all("*/analyses") if not analyses or one["id"] in analyses]
             busy = [one for one in found if one["ingest"]["status"] in ("pending", "running") and one["finished_at"]]
-            return None if busy else found
+            return None if busy else (found,)  # which may be none at all, where no test here asked for one
 
-        return self.until(probe, within_s)
+        return self.until(probe, within_s)[0]
 
     def until_idle(self) -> None:
         self.until(lambda: not self.waiting())
