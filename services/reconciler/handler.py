@@ -12,7 +12,7 @@ from shared.delivery import Delivery
 from shared.domain.analysis import UNFINISHED, Analysis, IngestStatus, Status
 from shared.domain.clock import iso
 from shared.domain.errors import Permanent, Transient
-from shared.domain.events import EventType, analysis_event
+from shared.domain.events import EventType, event_about
 from shared.domain.job import JobState
 from shared.ports import Order, Ports, Query, Stored, Where
 from shared.steps.announce import announce, message_of
@@ -53,8 +53,8 @@ def _ingest_again(ports: Ports, stored: Stored) -> None:
     lease = analysis.ingest.lease
     if analysis.status is not Status.SUCCEEDED or (lease is not None and lease.until > ports.clock()):
         return  # an ingest is pending from the first day on, but there is nothing to ingest yet; or somebody is at it
-    command = analysis_event(
-        EventType.INGEST, project=analysis.project, analysis=analysis.id, at=ports.clock(),
+    command = event_about(
+        EventType.INGEST, project=analysis.project, subject=analysis.id, at=ports.clock(),
         sequence=analysis.events_total, data={"analysis_id": analysis.id, "force": False},
     )
     again = command.model_copy(update={"id": f"{analysis.id}.ingest-{analysis.ingest.attempts + 1}"})

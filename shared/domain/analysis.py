@@ -8,21 +8,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from enum import StrEnum
-from typing import Any, Literal, Self
+from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from shared.domain import paths
 from shared.domain.clock import Time
-from shared.domain.events import Event, EventType, analysis_event
+from shared.domain.events import Event
 from shared.domain.job import JobState
+from shared.domain.part import Change, Lease, Part, Recorded
 from shared.domain.pipeline import OutputKind
 from shared.domain.request import Origin, Sample
 
 SCHEMA_VERSION = 1
-
-HEAD_OF_HISTORY = 200
-"""Entries kept in the document. A legal path has a handful; the bound is for a fault that we have not met."""
 
 HEAD_OF_OUTPUTS = 200
 """Outputs kept in the document (about 250 bytes each); the whole list then lies in the bucket."""
@@ -32,9 +30,6 @@ LARGEST_INPUTS_BYTES = 64_000
 
 HEAD_OF_INPUT_FILES = 200
 """Input files kept in the document (about 120 bytes each); the whole list then lies beside the inputs."""
-
-LONGEST_TEXT = 4_000
-"""Characters of a message kept in the document; Batch and pipelines have been seen to write megabytes."""
 
 
 class Status(StrEnum):
@@ -74,23 +69,6 @@ class FailureKind(StrEnum):
     JOB_LOST = "job_lost"
     REJECTED_BY_BATCH = "rejected_by_batch"
     UNKNOWN = "unknown"
-
-
-class Part(BaseModel):
-    """A piece of the document: frozen, and nothing in it that is not named here."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
-
-
-class Change(Part):
-    """One entry of the history: a change of status, a request to cancel, an ingest that ended."""
-
-    at: Time
-    from_: str | None = Field(alias="from")
-    to: str
-    by: str
-    source: str
-    reason: str
 
 
 class CancelRequested(Part):
@@ -170,11 +148,6 @@ class Job(Part):
     missing_since: Time | None = None
 
 
-class Lease(Part):
-    holder: str
-    until: Time
-
-
 class IngestedFile(Part):
     """One output VCF: counts as `iflow variants check` gives them, and where its table lies in the bucket."""
 
@@ -204,7 +177,7 @@ class Ingest(Part):
     versions: Mapping[str, str] = Field(default_factory=dict)
 
 
-class Analysis(Part):
+class Analysis(Recorded):
     """`inputs_size` in bytes of JSON. With an `inputs_path`, `inputs` and `input_files` are only what fits of what lies
     there; `input_files_total`, `outputs_total` and `history_total` count the whole lists."""
 
@@ -261,47 +234,3 @@ class Analysis(Part):
     def folder(self) -> str:
         """Outputs lie here, relative to the project bucket; ends in a slash."""
         return paths.folder(self.slug)
-
-    def to_document(self) -> dict[str, Any]:
-        return self.model_dump(mode="json", by_alias=True)
-
-    @classmethod
-    def from_document(cls, data: Mapping[str, Any]) -> Self:
-        return cls.model_validate(data)
-
-    def changed(self, **fields: Any) -> Self:
-        """A copy with other values in some fields (no validation: callers pass typed values)."""
-        return self.model_copy(update=fields)
-
-    def with_history(self, change: Change) -> Self:
-        """The first entries stay for ever; past the bound the newest takes the last place."""
-        kept = self.history if len(self.history) < HEAD_OF_HISTORY else self.history[:-1]
-        return self.changed(history=(*kept, change), history_total=self.history_total + 1)
-
-    def with_event(self, kind: EventType, at: Time, data: Mapping[str, Any]) -> Self:
-        """The event is committed with the state that it announces, and published after that."""
-        event = analysis_event(
-            kind, project=self.project, analysis=self.id, sequence=self.events_total + 1, at=at, data=data
-        )
-        return self.changed(
-            unsent=(*self.unsent, event),
-            unsent_since=self.unsent_since or at,
-            events_total=self.events_total + 1,
-        )
-
-    def received(self, event_id: str) -> Self:
-        """Somebody received this event: it and those before it were published, in order, and need not be again."""
-        ids = [event.id for event in self.unsent]
-        return self.without_unsent(frozenset(ids[: ids.index(event_id) + 1])) if event_id in ids else self
-
-    def without_unsent(self, published: frozenset[str]) -> Self:
-        left = tuple(event for event in self.unsent if event.id not in published)
-        return self.changed(unsent=left, unsent_since=left[0].time if left else None)
-
-
-def shorten(text: str, limit: int = LONGEST_TEXT) -> str:
-    """The head of a long text, and how long it was; a NUL or other control character becomes a space."""
-    clean = "".join(c if c.isprintable() or c in "\n\t" else " " for c in text)
-    if len(clean) <= limit:
-        return clean
-    return f"{clean[:limit]} … ({len(clean):,} characters in all)"

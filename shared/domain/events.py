@@ -71,10 +71,11 @@ class Event(BaseModel):
         return json.dumps(self.model_dump(mode="json"), separators=(",", ":")).encode()
 
 
-def analysis_event(
-    kind: EventType, *, project: str, analysis: str, sequence: int, at: datetime, data: Mapping[str, Any]
+def event_about(
+    kind: EventType, *, project: str, subject: str, sequence: int, at: datetime, data: Mapping[str, Any]
 ) -> Event:
-    """The id follows from the document and the event's place in it, so that a repeat is known as one."""
+    """The id follows from the document and the event's place in it, so that a repeat is known as one. `subject` is the
+    id of an analysis or of an order."""
     return Event(
-        id=f"{analysis}.{sequence}", type=kind, subject=analysis, time=at, project=project, data=data
+        id=f"{subject}.{sequence}", type=kind, subject=subject, time=at, project=project, data=data
     )

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import re
 
-from shared.domain.analysis import Failure, FailureKind, shorten
+from shared.domain.analysis import Failure, FailureKind
 from shared.domain.job import JobSeen, StatusEvent, TaskSeen, TaskState
+from shared.domain.part import shorten
 from shared.domain.timeline import failed_attempts, in_order
 
 PLATFORM_CODES: dict[int, tuple[FailureKind, str]] = {

@@ -12,9 +12,10 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
-from shared.domain.analysis import Analysis, Ingest, IngestedFile, IngestStatus, Lease, Status, shorten
+from shared.domain.analysis import Analysis, Ingest, IngestedFile, IngestStatus, Status
 from shared.domain.events import EventType
 from shared.domain.lifecycle import Advanced, Answer, Unchanged
+from shared.domain.part import Lease, shorten
 from shared.domain.policy import Policy
 
 STARTING = "Starting."

@@ -15,7 +15,6 @@ from enum import Enum
 from shared.domain.analysis import (
     Analysis,
     CancelRequested,
-    Change,
     CostSeen,
     Failure,
     FailureKind,
@@ -24,7 +23,6 @@ from shared.domain.analysis import (
     Job,
     Metrics,
     Status,
-    shorten,
 )
 from shared.domain.clock import seconds_between
 from shared.domain.detail import detail_of
@@ -32,6 +30,7 @@ from shared.domain.events import EventType
 from shared.domain.failure import HINTS, failure_of
 from shared.domain.job import JobSeen, JobState
 from shared.domain.outputs import NOTHING_COLLECTED, Collected
+from shared.domain.part import Change, shorten
 from shared.domain.pipeline import OutputKind
 from shared.domain.policy import Policy
 from shared.domain.prices import PriceTable, Vm, estimate

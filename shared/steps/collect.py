@@ -11,11 +11,12 @@ import logging
 from collections.abc import Mapping
 from typing import Any
 
-from shared.domain.analysis import HEAD_OF_OUTPUTS, Analysis, shorten
+from shared.domain.analysis import HEAD_OF_OUTPUTS, Analysis
 from shared.domain.errors import NotFound, Unavailable
 from shared.domain.job import JobSeen, JobState
 from shared.domain.json_text import read_json
 from shared.domain.outputs import Collected, classify
+from shared.domain.part import shorten
 from shared.domain.pipeline import Pipeline
 from shared.ports import Ports
 

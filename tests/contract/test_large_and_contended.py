@@ -24,10 +24,11 @@ from shared.adapters.memory.bus import MemoryBus
 from shared.adapters.memory.objects import MemoryObjects
 from shared.delivery import Delivery
 from shared.domain import paths
-from shared.domain.analysis import HEAD_OF_HISTORY, HEAD_OF_OUTPUTS, Analysis, Change, Status
+from shared.domain.analysis import HEAD_OF_OUTPUTS, Analysis, Status
 from shared.domain.clock import iso
 from shared.domain.job import JobSeen, JobSpec, JobState
 from shared.domain.lifecycle import Rules, request_cancel
+from shared.domain.part import HEAD_OF_HISTORY, Change
 from shared.domain.policy import Policy
 from shared.ports import Documents, Engine, Ports, Update
 from shared.steps.inputs import whole_inputs

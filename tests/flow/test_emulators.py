@@ -20,7 +20,7 @@ from infra.local.demo import run_demo
 from infra.local.setup import register_demo
 from shared.domain import paths
 from shared.domain.clock import iso
-from shared.domain.events import EventType, Topic, analysis_event
+from shared.domain.events import EventType, Topic, event_about
 from shared.ports import Message, Update
 from shared.steps.announce import message_of
 from tests.builders import T0
@@ -116,8 +116,8 @@ def test_what_always_fails_becomes_a_dead_letter_and_succeeds_when_the_cause_is_
     stored = lab.ports.documents.get(path)
     assert stored is not None
     (spoilt,) = lab.ports.documents.commit([Update(path, {**stored.data, "from_the_future": 1}, stored.version)])
-    command = message_of(analysis_event(
-        EventType.CANCEL, project="demo", analysis=analysis, sequence=99, at=T0, data={"by": "grace@lab.example"},
+    command = message_of(event_about(
+        EventType.CANCEL, project="demo", subject=analysis, sequence=99, at=T0, data={"by": "grace@lab.example"},
     ))
     lab.bus.publish(Topic.COMMANDS, command)
     letter = lab.until(lambda: next((one for one in lab.dead_letters() if one["subscription"] == "cancel"), None), 40)

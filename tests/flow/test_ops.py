@@ -23,7 +23,7 @@ from shared.adapters.embedded.bus import Leased
 from shared.adapters.embedded.dispatcher import cloud_event
 from shared.delivery import Delivery, event_of
 from shared.domain.errors import Unavailable
-from shared.domain.events import EventType, Topic, analysis_event
+from shared.domain.events import EventType, Topic, event_about
 from shared.ports import Message, Ports
 from shared.receive import receive
 from shared.steps.announce import message_of
@@ -98,7 +98,7 @@ def stubborn_function(event: CloudEvent) -> None:
 def test_what_fails_ten_times_is_a_dead_letter_and_is_done_once_when_it_is_played_again(lab: Lab) -> None:
     """C80: growing pauses, then the whole message with the reason; the replay reaches that subscription alone."""
     first, second = (
-        analysis_event(kind, project="demo", analysis="c80", sequence=n, at=T0, data={"analysis_id": "c80"})
+        event_about(kind, project="demo", subject="c80", sequence=n, at=T0, data={"analysis_id": "c80"})
         for n, kind in enumerate((EventType.RUNNING, EventType.CANCELLED), 1)
     )
     fails.add(first.id)

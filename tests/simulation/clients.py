@@ -9,7 +9,7 @@ from typing import TypeVar
 from shared.domain import paths
 from shared.domain.analysis import Analysis
 from shared.domain.errors import Transient
-from shared.domain.events import EventType, analysis_event
+from shared.domain.events import EventType, event_about
 from shared.domain.lifecycle import request_cancel
 from shared.domain.request import RequestRefused, parse_request
 from shared.ports import Message, Ports
@@ -61,8 +61,8 @@ class Clients:
 
     def force_ingest(self, request: Request, at_s: float) -> None:
         """As services/miner/api/analyses.py answers POST .../ingest?force=true."""
-        command = analysis_event(
-            EventType.INGEST, project=request.project, analysis=request.analysis_id, sequence=0,
+        command = event_about(
+            EventType.INGEST, project=request.project, subject=request.analysis_id, sequence=0,
             at=self._ports.clock(), data={"analysis_id": request.analysis_id, "force": True},
         )
         again = message_of(command.model_copy(update={"id": f"{request.analysis_id}.ingest-forced"}))

@@ -9,7 +9,7 @@ import pytest
 
 from shared.asyncapi import FOLDER, asyncapi, files, schema_of
 from shared.domain.analysis import Analysis, IngestedFile
-from shared.domain.events import Event, EventType, analysis_event
+from shared.domain.events import Event, EventType, event_about
 from shared.domain.ingest import ingest_failed, ingest_ready
 from shared.domain.job import JobState
 from shared.domain.lifecycle import request_cancel
@@ -48,7 +48,7 @@ def _events() -> Iterator[Event]:
         data=request.model_dump(mode="json"),
     )
     for kind, data in ((EventType.START, {}), (EventType.INGEST, {"force": True})):
-        yield analysis_event(kind, project="lab", analysis="a", sequence=1, at=T0, data={"analysis_id": "a", **data})
+        yield event_about(kind, project="lab", subject="a", sequence=1, at=T0, data={"analysis_id": "a", **data})
     yield Event(
         id="x.rejected", type=EventType.REJECTED, subject="r", time=T0, project="lab",
         data={"request_id": None, "reasons": [{"field": "inputs", "message": "Field required"}]},

@@ -27,7 +27,7 @@ from services.miner.problems import Refusal, documented
 from services.miner.summaries import Summary
 from shared.domain import paths
 from shared.domain.analysis import Analysis, Status
-from shared.domain.events import EventType, analysis_event
+from shared.domain.events import EventType, event_about
 from shared.domain.lifecycle import request_cancel
 from shared.domain.request import parse_request
 from shared.ports import Ports
@@ -147,8 +147,8 @@ def ingest_again(
             409, "not-succeeded", f"Analysis {analysis.display_id!r} is {analysis.status}; only one that succeeded "
             "has variants to ingest.", analysis_status=analysis.status,
         )
-    command = analysis_event(
-        EventType.INGEST, project=analysis.project, analysis=analysis.id, sequence=analysis.events_total,
+    command = event_about(
+        EventType.INGEST, project=analysis.project, subject=analysis.id, sequence=analysis.events_total,
         at=ports.clock(), data={"analysis_id": analysis.id, "force": force},
     ).model_copy(update={"id": f"{analysis.id}.ingest-{ports.new_id()}"})
     return IngestAsked(
