@@ -17,6 +17,7 @@ from shared.domain.analysis import Analysis
 from shared.domain.files import FileSeen
 from shared.domain.job import JobSeen, JobSpec
 from shared.domain.lifecycle import Rules
+from shared.domain.order import Order as LabOrder
 
 Json = Mapping[str, Any]
 Clock = Callable[[], datetime]
@@ -191,8 +192,9 @@ class Logs(Protocol):
 class Ports:
     """Everything that a handler may touch.
 
-    `launch(analysis, holder)` begins the work of an ingest whose lease `holder` has. It answers with the seconds that
-    the work may have to wait for a machine before it can renew that lease itself: 0 when it has begun.
+    `launch(subject, holder)` begins the work of an analysis' ingest, or of an order's cache, whose lease `holder` has.
+    It answers with the seconds that the work may have to wait for a machine before it can renew that lease itself: 0
+    when it has begun.
     `logs_url(job uid)` is the address that shows a job's whole logs. `notify_topic` is where Batch reports to.
     """
 
@@ -204,6 +206,6 @@ class Ports:
     clock: Clock
     rules: Rules
     new_id: Callable[[], str]
-    launch: Callable[[Analysis, str], float]
+    launch: Callable[[Analysis | LabOrder, str], float]
     logs_url: Callable[[str], str]
     notify_topic: str

@@ -6,15 +6,17 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from shared.domain.acceptance import new_analysis
-from shared.domain.analysis import Analysis
+from shared.domain.analysis import Analysis, Ingest, IngestedFile, IngestStatus, Status
+from shared.domain.cache import Built
 from shared.domain.job import JobSeen, JobState, StatusEvent, TaskSeen, TaskState
 from shared.domain.lifecycle import Advanced, Answer, Observation, Rules, advance
+from shared.domain.order import Order, OrderRequest, new_order
 from shared.domain.outputs import Collected
 from shared.domain.pipeline import Pipeline
 from shared.domain.policy import Policy
 from shared.domain.prices import PriceTable
 from shared.domain.project import Project
-from shared.domain.request import SubmitRequest
+from shared.domain.request import Sample, SubmitRequest
 
 T0 = datetime(2026, 11, 25, 8, 0, tzinfo=UTC)
 JOB = "projects/local/locations/us-central1/jobs/a-x"
@@ -103,3 +105,35 @@ def running(**changes: Any) -> Analysis:
     """As `an_analysis`, with Batch having said RUNNING and everything announced."""
     moved_on = after(look(an_analysis(**changes), a_job(JobState.RUNNING, QUEUED, SCHEDULED, RUNNING), seconds=422))
     return moved_on.without_unsent(frozenset(event.id for event in moved_on.unsent))
+
+
+def ingested(
+    name: str, *columns: str, samples: tuple[Sample, ...] = (), minutes: float = 0, table: str | None = None,
+    **changes: Any,
+) -> Analysis:
+    """A succeeded analysis of one VCF with these columns, its ingest ready."""
+    made = running(request_id=name, display_id=name, samples=[each.model_dump() for each in samples], **changes)
+    file = IngestedFile(
+        path=f"analyses/{name}/calls.vcf", table=table or f"cache/variants/v1/{name}.parquet", assembly="GRCh38",
+        records=3, rows=3, samples=columns,
+    )
+    ingest = Ingest(status=IngestStatus.READY, rows=3, files=(file,), samples=columns)
+    created = made.created_at + timedelta(minutes=minutes)
+    return made.changed(status=Status.SUCCEEDED, ingest=ingest, created_at=created)
+
+
+def an_order(*samples: Sample, analyses: tuple[str, ...] = (), **changes: Any) -> Order:
+    """Open, made at T0."""
+    request = OrderRequest.model_validate({
+        "request_id": "o-1", "project": "lab", "display_id": "O 1", "requested_by": "dr.a@lab.example",
+        "samples": [each.model_dump() for each in samples], "analyses": analyses, **changes,
+    })
+    return new_order(request, PROJECT, samples, T0, source="test")
+
+
+def a_built(version: str = "v1", **changes: Any) -> Built:
+    return Built.model_validate({
+        "version": version, "table": f"cache/orders/v1/{version}.parquet",
+        "manifest": f"cache/orders/v1/{version}.json", "rows": 3, "members_digest": "d", "samples": ("S1",),
+        "built_at": T0, **changes,
+    })

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from shared.domain.order import OrderStatus
 from shared.domain.project import Project
 from shared.ports import Ports
 from shared.runtime import LOCAL_PROJECT
@@ -41,3 +42,12 @@ class Rerun(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     display_id: str | None = Field(default=None, description="Of the new one; else the old one's and `rerun 2`, 3, ...")
+
+
+class OrderTransition(BaseModel):
+    """Where the order goes, and why."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    to: OrderStatus = Field(description="From open: in_review, cancelled; from there: reported, or back to open.")
+    reason: str = Field(default="", max_length=500, description="Stands in its history.")

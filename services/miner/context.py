@@ -13,9 +13,11 @@ from shared import runtime
 from shared.domain import paths
 from shared.domain.analysis import Analysis
 from shared.domain.json_text import read_json
+from shared.domain.order import Order
 from shared.domain.project import Project
 from shared.domain.request import CONTROL, MAX_REQUEST_BYTES, RequestRefused, reasons_of
 from shared.ports import Ports, Stored
+from shared.steps.orders import LoadedOrder, order_named
 from shared.steps.projects import project as find_project
 from shared.steps.store import Loaded
 
@@ -70,10 +72,15 @@ def the_analysis(
     analysis: Annotated[str, Path(description="The analysis' id, its slug, or its display id.")],
 ) -> Stored:
     """By id, else by the slug's claim. What is another project's is not found, like what does not exist."""
-    stored = _by_id(ports, project, analysis) or _by_slug(ports, project, paths.slug(analysis))
+    stored = analysis_named(ports, project, analysis)
     if stored is None:
         raise not_found(f"analysis {analysis!r} in project {project.id!r}")
     return stored
+
+
+def analysis_named(ports: Ports, project: Project, name: str) -> Stored | None:
+    """By its id, its slug or its display id."""
+    return _by_id(ports, project, name) or _by_slug(ports, project, paths.slug(name))
 
 
 TheAnalysis = Annotated[Stored, Depends(the_analysis)]
@@ -81,6 +88,24 @@ TheAnalysis = Annotated[Stored, Depends(the_analysis)]
 
 def loaded(stored: Stored) -> Loaded:
     return Loaded(Analysis.from_document(stored.data), stored.version)
+
+
+def the_order(
+    ports: ThePorts, project: TheProject,
+    order: Annotated[str, Path(description="The order's id, its slug, or its display id.")],
+) -> Stored:
+    """As an analysis: what is another project's is not found, like what does not exist."""
+    stored = order_named(ports, project.id, order)
+    if stored is None:
+        raise not_found(f"order {order!r} in project {project.id!r}")
+    return stored
+
+
+TheOrder = Annotated[Stored, Depends(the_order)]
+
+
+def loaded_order(stored: Stored) -> LoadedOrder:
+    return LoadedOrder(Order.from_document(stored.data), stored.version)
 
 
 def _by_id(ports: Ports, project: Project, identity: str) -> Stored | None:

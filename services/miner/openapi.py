@@ -8,15 +8,20 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from pydantic.json_schema import models_json_schema
 
-from services.miner.bodies import NewProject, Rerun
+from services.miner.bodies import NewProject, OrderTransition, Rerun
+from shared.domain.order import OrderChange, OrderRequest
 from shared.domain.pipeline import Pipeline
 from shared.domain.request import SubmitRequest
 
+BODIES = (SubmitRequest, Pipeline, NewProject, Rerun, OrderRequest, OrderChange, OrderTransition)
 REF = "#/components/schemas/{model}"
 NEW_ANALYSIS = {
     "display_id": "WGS 12/A", "pipeline": "vcf-normalize", "inputs": {"vcf": "samples/trio/uploads/trio.vcf.gz"},
     "samples": [{"name": "HG002", "role": "proband", "sex": "male"}], "requested_by": "ada@lab.example",
 }
+
+
+NEW_ORDER = {"display_id": "O-2026-17", "analyses": ["wgs-12-a"], "priority": "urgent"}
 
 
 def request_body(model: str, example: dict[str, Any] | None = None, *, required: bool = True) -> dict[str, Any]:
@@ -39,18 +44,20 @@ def describe(app: FastAPI) -> dict[str, Any]:
 
 
 def _schemas() -> dict[str, Any]:
-    _, found = models_json_schema(
-        [(model, "validation") for model in (SubmitRequest, Pipeline, NewProject, Rerun)], ref_template=REF
-    )
+    _, found = models_json_schema([(model, "validation") for model in BODIES], ref_template=REF)
     schemas: dict[str, Any] = found["$defs"]
-    request = schemas.pop("SubmitRequest")
+    schemas["NewAnalysis"] = _by_headers(schemas.pop("SubmitRequest"), "NewAnalysis", "A submit request")
+    schemas["NewOrder"] = _by_headers(schemas.pop("OrderRequest"), "NewOrder", "An order")
+    return schemas
+
+
+def _by_headers(request: dict[str, Any], title: str, what: str) -> dict[str, Any]:
     optional = {"project", "request_id", "requested_by"}
-    schemas["NewAnalysis"] = {
+    return {
         **request,
-        "title": "NewAnalysis",
-        "description": "A submit request whose project is the header X-Project-ID, and whose request_id and "
-        "requested_by may be given in the headers Idempotency-Key and X-Requested-By.",
+        "title": title,
+        "description": f"{what} whose project is the header X-Project-ID, and whose request_id and requested_by may be "
+        "given in the headers Idempotency-Key and X-Requested-By.",
         "properties": {name: field for name, field in request["properties"].items() if name != "project"},
         "required": [name for name in request["required"] if name not in optional],
     }
-    return schemas

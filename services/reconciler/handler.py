@@ -1,10 +1,11 @@
-"""Every loss heals here: jobs never started, notifications never sent, events never published, ingests that died."""
+"""Every loss heals here: jobs never started, notifications never sent, events never published, builds that died."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator
 from datetime import timedelta
+from itertools import islice
 
 from pydantic import ValidationError
 
@@ -14,13 +15,19 @@ from shared.domain.clock import iso
 from shared.domain.errors import Permanent, Transient
 from shared.domain.events import EventType, event_about
 from shared.domain.job import JobState
-from shared.ports import Order, Ports, Query, Stored, Where
+from shared.domain.order import Order
+from shared.ports import Order as By
+from shared.ports import Ports, Query, Stored, Where
 from shared.steps.announce import announce, message_of
 from shared.steps.observe import observe
 from shared.steps.start import start
 from shared.steps.store import Loaded
 
 PAGE = 100
+
+REFRESHED_A_ROUND = 20
+"""Orders whose counts of other analyses are old: of a day's 1,440 rounds each may take so many."""
+
 BEING_CANCELLED = (JobState.CANCELLATION_IN_PROGRESS, JobState.CANCELLED)
 
 log = logging.getLogger(__name__)
@@ -35,6 +42,10 @@ def reconcile(delivery: Delivery, ports: Ports) -> None:
         _each(stored, ports, lambda ports, stored: announce(ports.documents, ports.bus, stored))
     for stored in _dead_ingests(ports):
         _each(stored, ports, _ingest_again)
+    for stored in _unbuilt_orders(ports):
+        _each(stored, ports, _build_again)
+    for stored in _orders_to_refresh(ports):
+        _each(stored, ports, _refresh)
 
 
 def _look_at(ports: Ports, stored: Stored) -> None:
@@ -61,20 +72,40 @@ def _ingest_again(ports: Ports, stored: Stored) -> None:
     ports.bus.publish(again.type.topic, message_of(again))
 
 
+def _build_again(ports: Ports, stored: Stored) -> None:
+    order = Order.from_document(stored.data)
+    if not order.cache.busy(ports.clock()):
+        _ask_for_build(ports, order, f"cache-{order.cache.attempts + 1}", anew=False)
+
+
+def _refresh(ports: Ports, stored: Stored) -> None:
+    order = Order.from_document(stored.data)
+    if order.cache.wanted_at is None and order.cache.refresh_at is not None:
+        _ask_for_build(ports, order, f"refresh-{iso(order.cache.refresh_at)}", anew=True)
+
+
+def _ask_for_build(ports: Ports, order: Order, name: str, *, anew: bool) -> None:
+    command = event_about(
+        EventType.ORDER_CACHE, project=order.project, subject=order.id, at=ports.clock(),
+        sequence=order.events_total, data={"order_id": order.id, "anew": anew},
+    ).model_copy(update={"id": f"{order.id}.{name}"})
+    ports.bus.publish(command.type.topic, message_of(command))
+
+
 def _silent(ports: Ports) -> Iterator[Stored]:
     before = iso(ports.clock() - timedelta(seconds=ports.rules.policy.silent_after_s))
     for status in UNFINISHED:
         yield from _all(ports, Query(
             "*/analyses", where=(Where("status", "==", status), Where("updated_at", "<=", before)),
-            order=(Order("updated_at"),), limit=PAGE,
+            order=(By("updated_at"),), limit=PAGE,
         ))
 
 
 def _unsent(ports: Ports) -> Iterator[Stored]:
     before = iso(ports.clock() - timedelta(seconds=ports.rules.policy.unsent_after_s))
-    for collection in ("*/analyses", "*/rejections"):
+    for collection in ("*/analyses", "*/rejections", "*/orders"):
         yield from _all(ports, Query(
-            collection, where=(Where("unsent_since", "<=", before),), order=(Order("unsent_since"),), limit=PAGE
+            collection, where=(Where("unsent_since", "<=", before),), order=(By("unsent_since"),), limit=PAGE
         ))
 
 
@@ -83,8 +114,24 @@ def _dead_ingests(ports: Ports) -> Iterator[Stored]:
     for status in (IngestStatus.PENDING, IngestStatus.RUNNING):
         yield from _all(ports, Query(
             "*/analyses", where=(Where("ingest.status", "==", status), Where("updated_at", "<=", before)),
-            order=(Order("updated_at"),), limit=PAGE,
+            order=(By("updated_at"),), limit=PAGE,
         ))
+
+
+def _unbuilt_orders(ports: Ports) -> Iterator[Stored]:
+    """Whose trigger was lost, or whose builder died."""
+    before = iso(ports.clock() - timedelta(seconds=ports.rules.policy.silent_after_s))
+    return _all(ports, Query(
+        "*/orders", where=(Where("cache.wanted_at", "<=", before),), order=(By("cache.wanted_at"),), limit=PAGE
+    ))
+
+
+def _orders_to_refresh(ports: Ports) -> Iterator[Stored]:
+    """Some of them: the whole laboratory's orders are not built at once."""
+    return islice(_all(ports, Query(
+        "*/orders", where=(Where("cache.refresh_at", "<=", iso(ports.clock())),), order=(By("cache.refresh_at"),),
+        limit=REFRESHED_A_ROUND,
+    )), REFRESHED_A_ROUND)
 
 
 def _all(ports: Ports, query: Query) -> Iterator[Stored]:

@@ -151,7 +151,8 @@ def _refuse_other_samples(analysis: Analysis, done: list[Ingested]) -> None:
 
 def _counts(vcf: Output, table: str, report: Mapping[str, Any]) -> IngestedFile:
     return IngestedFile(
-        path=vcf.path, table=table, records=report["records"], rows=report["rows"], skipped=report["skipped"],
+        path=vcf.path, table=table, assembly=report["assembly"], records=report["records"], rows=report["rows"],
+        skipped=report["skipped"],
         samples=tuple(sample["name"] for sample in report["samples"]), warnings=len(report["warnings"]),
     )
 

@@ -13,6 +13,7 @@ from typing import Any, Literal
 from pydantic import Field
 
 from shared.domain import paths
+from shared.domain.cache import Built
 from shared.domain.clock import Time
 from shared.domain.events import Event
 from shared.domain.job import JobState
@@ -24,6 +25,9 @@ SCHEMA_VERSION = 1
 
 HEAD_OF_OUTPUTS = 200
 """Outputs kept in the document (about 250 bytes each); the whole list then lies in the bucket."""
+
+HEAD_OF_SAMPLES = 200
+"""Names of ingested columns kept in the document for look-ups by name; a file's own list is with the file."""
 
 LARGEST_INPUTS_BYTES = 64_000
 """Of the inputs kept in the document, as JSON; larger ones then lie whole in the bucket."""
@@ -149,10 +153,12 @@ class Job(Part):
 
 
 class IngestedFile(Part):
-    """One output VCF: counts as `iflow variants check` gives them, and where its table lies in the bucket."""
+    """One output VCF: counts as `iflow variants check` gives them, and where its table lies in the bucket. `samples`
+    are its columns in their order; `assembly` None: the header does not tell."""
 
     path: str
     table: str | None = None
+    assembly: str | None = None
     records: int = 0
     rows: int = 0
     skipped: Mapping[str, int] = Field(default_factory=dict)
@@ -161,7 +167,11 @@ class IngestedFile(Part):
 
 
 class Ingest(Part):
-    """`progress` is a sentence for people; `attempts` counts leases that were taken; `report` has one entry a file."""
+    """`progress` is a sentence for people; `attempts` counts leases that were taken; `report` has one entry a file.
+
+    `samples` are the columns of all files, the first of them (`HEAD_OF_SAMPLES`). `cache` is what readers of the
+    analysis' variants follow: its tables joined, in the roles that it was asked for.
+    """
 
     status: IngestStatus = IngestStatus.PENDING
     lease: Lease | None = None
@@ -171,7 +181,8 @@ class Ingest(Part):
     progress: str | None = None
     rows: int | None = None
     files: tuple[IngestedFile, ...] = ()
-    cache: str | None = None
+    samples: tuple[str, ...] = ()
+    cache: Built | None = None
     report: tuple[Mapping[str, Any], ...] = ()
     failure: str | None = None
     versions: Mapping[str, str] = Field(default_factory=dict)

@@ -9,8 +9,9 @@ from pydantic import BaseModel, ConfigDict, Field
 from shared.domain.analysis import FailureKind, IngestStatus, Status
 from shared.domain.clock import Time
 from shared.domain.events import EventType
+from shared.domain.order import Mode, OrderStatus, Priority
 from shared.domain.reasons import Reason
-from shared.domain.request import SubmitRequest
+from shared.domain.request import Sample, SubmitRequest
 
 
 class _Data(BaseModel):
@@ -60,7 +61,7 @@ class Ingested(_Data):
     order_id: str | None
     rows: int
     tables: tuple[str, ...] = Field(description="Paths relative to the project bucket.")
-    cache: str | None = Field(description="Path of the order's cache.")
+    cache: str | None = Field(description="Path of the tables joined, with a column group for each sample.")
 
 
 class IngestFailed(_Data):
@@ -79,6 +80,46 @@ class RequestRejected(_Data):
     reasons: tuple[Reason, ...]
 
 
+class OrderState(_Data):
+    """The order as it is now: who, in which roles, out of which analyses, and where it stands."""
+
+    order_id: str
+    display_id: str
+    slug: str
+    status: OrderStatus
+    mode: Mode
+    priority: Priority
+    analyses: tuple[str, ...] = Field(description="Ids; none: they are found by the samples' names.")
+    samples: tuple[Sample, ...]
+
+
+class BuildOrderCache(_Data):
+    """The order's cache is to be looked at, and built where it is not what it should be."""
+
+    order_id: str
+    anew: bool = Field(description="Also when its tables are the right ones: the laboratory's counts have changed.")
+
+
+class OrderCached(_Data):
+    """Another cache of the order's variants can be read, whole; `version` is its ETag."""
+
+    order_id: str
+    display_id: str
+    slug: str
+    version: str
+    rows: int
+    missing: tuple[str, ...] = Field(description="Samples that have no variants yet.")
+
+
+class OrderCacheFailed(_Data):
+    """The cache could not be built; what was visible before stays visible."""
+
+    order_id: str
+    display_id: str
+    slug: str
+    reason: str
+
+
 DATA: dict[EventType, type[BaseModel]] = {
     EventType.SUBMIT: SubmitRequest,
     EventType.START: StartAnalysis,
@@ -92,10 +133,16 @@ DATA: dict[EventType, type[BaseModel]] = {
     EventType.INGESTED: Ingested,
     EventType.INGEST_FAILED: IngestFailed,
     EventType.REJECTED: RequestRejected,
+    EventType.ORDER_CREATED: OrderState,
+    EventType.ORDER_CHANGED: OrderState,
+    EventType.ORDER_CACHE: BuildOrderCache,
+    EventType.ORDER_CACHED: OrderCached,
+    EventType.ORDER_CACHE_FAILED: OrderCacheFailed,
 }
 
 Audience = Literal["public", "internal"]
 AUDIENCE: dict[EventType, Audience] = {
-    kind: "internal" if kind in (EventType.START, EventType.INGEST) else "public" for kind in EventType
+    kind: "internal" if kind in (EventType.START, EventType.INGEST, EventType.ORDER_CACHE) else "public"
+    for kind in EventType
 }
 """`internal` ones are between our own services: ask for an ingest by REST."""

@@ -40,13 +40,20 @@ class EventType(StrEnum):
     INGESTED = "analysis.ingested"
     INGEST_FAILED = "analysis.ingest_failed"
     REJECTED = "analysis.rejected"
+    ORDER_CREATED = "order.created"
+    ORDER_CHANGED = "order.changed"
+    ORDER_CACHE = "order.cache"
+    ORDER_CACHED = "order.cached"
+    ORDER_CACHE_FAILED = "order.cache_failed"
 
     @property
     def topic(self) -> Topic:
         return Topic.COMMANDS if self in COMMAND_TYPES else Topic.EVENTS
 
 
-COMMAND_TYPES = frozenset({EventType.SUBMIT, EventType.START, EventType.CANCEL, EventType.INGEST})
+COMMAND_TYPES = frozenset({
+    EventType.SUBMIT, EventType.START, EventType.CANCEL, EventType.INGEST, EventType.ORDER_CACHE,
+})
 
 
 class Event(BaseModel):

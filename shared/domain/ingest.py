@@ -12,7 +12,8 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
-from shared.domain.analysis import Analysis, Ingest, IngestedFile, IngestStatus, Status
+from shared.domain.analysis import HEAD_OF_SAMPLES, Analysis, Ingest, IngestedFile, IngestStatus, Status
+from shared.domain.cache import Built
 from shared.domain.events import EventType
 from shared.domain.lifecycle import Advanced, Answer, Unchanged
 from shared.domain.part import Lease, shorten
@@ -66,7 +67,7 @@ def holds_lease(analysis: Analysis, holder: str) -> bool:
 
 
 def ingest_ready(
-    analysis: Analysis, files: tuple[IngestedFile, ...], *, cache: str | None,
+    analysis: Analysis, files: tuple[IngestedFile, ...], *, cache: Built | None,
     report: tuple[Mapping[str, Any], ...], versions: Mapping[str, str], now: datetime,
 ) -> Advanced:
     """The tables are in the bucket and what readers follow points at them."""
@@ -74,12 +75,13 @@ def ingest_ready(
     done = analysis.ingest.model_copy(update={
         "status": IngestStatus.READY, "lease": None, "finished_at": now, "failure": None,
         "progress": f"{_counted(rows, 'row')} from {_counted(len(files), 'file')}.",
-        "rows": rows, "files": files, "cache": cache, "report": report, "versions": versions,
+        "rows": rows, "files": files, "samples": _samples(files), "cache": cache, "report": report,
+        "versions": versions,
     })
     ready = _with(analysis, done, now)
     data = {
         "analysis_id": ready.id, "slug": ready.slug, "order_id": ready.order_id, "rows": rows,
-        "tables": [file.table for file in files], "cache": cache,
+        "tables": [file.table for file in files], "cache": cache.table if cache else None,
     }
     return Advanced(ready.with_event(EventType.INGESTED, now, data))
 
@@ -103,6 +105,10 @@ def ingest_refused(analysis: Analysis, holder: str, reason: str, now: datetime) 
     if not holds_lease(analysis, holder):
         return Unchanged("the lease is somebody else's now")
     return ingest_failed(analysis, reason, now)
+
+
+def _samples(files: tuple[IngestedFile, ...]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(name for file in files for name in file.samples))[:HEAD_OF_SAMPLES]
 
 
 def _counted(number: int, noun: str) -> str:

@@ -26,6 +26,11 @@ def analysis_id(project: str, request_id: str) -> str:
     return str(uuid5(NAMESPACE, f"{project}\n{request_id}"))
 
 
+def order_id(project: str, request_id: str) -> str:
+    """As an analysis' id; the same request id makes both, and they differ."""
+    return str(uuid5(NAMESPACE, f"{project}\norder\n{request_id}"))
+
+
 def job_id(analysis: str) -> str:
     """A bare UUID may begin with a digit, which Batch refuses."""
     return f"a-{analysis}"
@@ -55,6 +60,10 @@ def claim_doc(project: str, kind: str, name: str) -> str:
 
 def pipeline_doc(project: str, key: str) -> str:
     return f"projects/{project}/pipelines/{key}"
+
+
+def orders(project: str) -> str:
+    return f"projects/{project}/orders"
 
 
 def order_doc(project: str, order: str) -> str:

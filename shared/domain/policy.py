@@ -21,3 +21,6 @@ class Policy:
 
     ingest_attempts: int = 5
     """Leases taken before an ingest that keeps dying becomes `failed` with that as its reason."""
+
+    seen_refresh_s: float = 86_400
+    """How old the counts of other analyses in an open order's cache may be; those of a reported one stay."""

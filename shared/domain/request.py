@@ -62,6 +62,17 @@ class Sample(BaseModel):
     sex: Sex = Field(default=Sex.UNKNOWN, description="Decides how X and Y genotypes are read.")
 
 
+def told_apart(samples: tuple[Sample, ...]) -> tuple[Sample, ...]:
+    """Each name, and each role that only one can have, stands once. Raises ValueError."""
+    names = [sample.name for sample in samples]
+    if len(set(names)) < len(names):
+        raise ValueError("a sample name stands more than once")
+    for role in (Role.PROBAND, Role.MOTHER, Role.FATHER, Role.TUMOR, Role.NORMAL):
+        if len(named := [s.name for s in samples if s.role is role]) > 1:
+            raise ValueError(f"role {role} is given to {', '.join(named)}; it can be held once")
+    return samples
+
+
 class Origin(StrEnum):
     """Where the request was made."""
 
@@ -91,7 +102,7 @@ class SubmitRequest(BaseModel):
         default="latest", pattern=r"^(latest|\d+\.\d+\.\d+)$", description="Three numbers, or latest."
     )
     inputs: dict[str, Any] = Field(description="Valid against the pipeline's JSON Schema.")
-    samples: tuple[Sample, ...] = Field(default=(), max_length=200)
+    samples: Annotated[tuple[Sample, ...], AfterValidator(told_apart)] = Field(default=(), max_length=200)
     origin: Origin = Field(default=Origin.COMPUTE)
     order_id: Text | None = Field(
         default=None, max_length=120, validate_default=True, description="The order that asked, if one did."
@@ -104,17 +115,6 @@ class SubmitRequest(BaseModel):
         if not paths.slug(display_id):
             raise ValueError(f"{display_id!r} has an empty slug; use letters a-z or digits")
         return display_id
-
-    @field_validator("samples")
-    @classmethod
-    def _told_apart(cls, samples: tuple[Sample, ...]) -> tuple[Sample, ...]:
-        names = [sample.name for sample in samples]
-        if len(set(names)) < len(names):
-            raise ValueError("a sample name stands more than once")
-        for role in (Role.PROBAND, Role.MOTHER, Role.FATHER, Role.TUMOR, Role.NORMAL):
-            if len(named := [s.name for s in samples if s.role is role]) > 1:
-                raise ValueError(f"role {role} is given to {', '.join(named)}; it can be held once")
-        return samples
 
     @field_validator("order_id")
     @classmethod

@@ -13,6 +13,7 @@ from cloudevents.http.event import CloudEvent
 from services.reconciler.handler import reconcile
 from services.status_tracker.handler import cancel, track
 from services.submit.handler import submit
+from services.vcf_ingest.cache import cache
 from services.vcf_ingest.handler import ingest
 from services.vcf_ingest.work import Tables, work
 from shared import receive
@@ -33,7 +34,7 @@ from tests.simulation.schedule import Crashed, Scheduler
 
 HANDLERS: Mapping[str, receive.Handler] = {
     "submit": submit, "cancel": cancel, "track": track, "ingest": ingest, "reingest": ingest,
-    "reconcile": reconcile, "keep-dead-letters": keep_forwarded,
+    "cache": cache, "recache": cache, "reconcile": reconcile, "keep-dead-letters": keep_forwarded,
 }
 """As each service's main.py binds them; a test compares the names with topology.yaml."""
 

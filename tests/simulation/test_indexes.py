@@ -38,7 +38,12 @@ def queries() -> Iterator[set[Query]]:
 def test_each_query_has_its_index(queries: set[Query]) -> None:
     assert len(queries) >= 5
     for query in queries:
-        assert any(_serves(index, query) for index in topology().indexes), f"no index for {query}"
+        assert _by_itself(query) or any(_serves(index, query) for index in topology().indexes), f"no index for {query}"
+
+
+def _by_itself(query: Query) -> bool:
+    """One field of one collection, in no order: Firestore has that index anyway."""
+    return len(query.where) == 1 and not query.order and not query.collection.startswith("*/")
 
 
 def _serves(index: Index, query: Query) -> bool:

@@ -9,11 +9,16 @@ import pytest
 
 from shared.asyncapi import FOLDER, asyncapi, files, schema_of
 from shared.domain.analysis import Analysis, IngestedFile
+from shared.domain.cache import Missing
 from shared.domain.events import Event, EventType, event_about
 from shared.domain.ingest import ingest_failed, ingest_ready
 from shared.domain.job import JobState
 from shared.domain.lifecycle import request_cancel
-from tests.builders import QUEUED, RUNNING, SCHEDULED, T0, a_job, a_request, after, an_analysis, look
+from shared.domain.order import Changed, Order, OrderStatus, transition
+from shared.domain.order_cache import cache_failed, cache_ready
+from shared.domain.policy import Policy
+from shared.domain.request import Sample
+from tests.builders import QUEUED, RUNNING, SCHEDULED, T0, a_built, a_job, a_request, after, an_analysis, an_order, look
 
 
 def test_the_committed_files_are_those_that_the_models_make() -> None:
@@ -39,6 +44,16 @@ def _paths() -> Iterator[Analysis]:
     yield after(look(after(request_cancel(running, "ada@lab.example", T0)), a_job(JobState.CANCELLED, QUEUED)))
 
 
+def _orders() -> Iterator[Order]:
+    order = an_order(Sample(name="S1"))
+    moved = transition(order, OrderStatus.CANCELLED, T0, by="ada@lab.example", source="test", reason="Asked twice.")
+    failed = cache_failed(order, "cut off", T0)
+    ready = cache_ready(order, a_built(missing=(Missing(name="S2", reason="not yet"),)), T0, Policy())
+    for answer in (moved, failed, ready):
+        assert isinstance(answer, Changed)
+        yield answer.order
+
+
 def _events() -> Iterator[Event]:
     for analysis in _paths():
         yield from analysis.unsent
@@ -47,6 +62,10 @@ def _events() -> Iterator[Event]:
         id="e", type=EventType.SUBMIT, subject=request.request_id, time=T0, project="lab",
         data=request.model_dump(mode="json"),
     )
+    for order in _orders():
+        yield from order.unsent
+    yield event_about(EventType.ORDER_CACHE, project="lab", subject="o", sequence=1, at=T0,
+                      data={"order_id": "o", "anew": True})
     for kind, data in ((EventType.START, {}), (EventType.INGEST, {"force": True})):
         yield event_about(kind, project="lab", subject="a", sequence=1, at=T0, data={"analysis_id": "a", **data})
     yield Event(

@@ -1,4 +1,4 @@
-"""Begins the work of an ingest in a process of its own: a file that kills it kills nothing else."""
+"""Begins an ingest, or an order's build, in a process of its own: a file that kills it kills nothing else."""
 
 from __future__ import annotations
 
@@ -10,10 +10,12 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from shared.domain.analysis import Analysis
-from shared.domain.ingest import work_module
+from shared.domain.order import Order
+from shared.domain.order_cache import program_of
 
 AT_ONCE = 2
-"""Ingests of this stack that run at the same time; the others wait with their lease, and take a new one if it ends."""
+"""Of this stack, ingests and orders that are built; the others wait with their lease, and take a new one if it ends.
+"""
 
 log = logging.getLogger(__name__)
 
@@ -23,12 +25,13 @@ class ProcessLauncher:
         self._environment = {**os.environ, "IFLOW_STATE_DIR": str(state_dir.resolve())}
         self._pool = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="ingest")
 
-    def launch(self, analysis: Analysis, holder: str) -> float:
-        self._pool.submit(self._run, analysis, holder)
+    def launch(self, subject: Analysis | Order, holder: str) -> float:
+        self._pool.submit(self._run, subject, holder)
         return 0
 
-    def _run(self, analysis: Analysis, holder: str) -> None:
-        command = [sys.executable, "-m", *work_module(analysis, holder)]
+    def _run(self, subject: Analysis | Order, holder: str) -> None:
+        command = [sys.executable, "-m", *program_of(subject, holder)]
         ended = subprocess.run(command, env=self._environment, stdin=subprocess.DEVNULL, check=False)
         if ended.returncode:
-            log.error("an ingest died", extra={"analysis_id": analysis.id, "reason": f"exit code {ended.returncode}"})
+            reason = f"exit code {ended.returncode}"
+            log.error("the work on variants died", extra={"document": subject.doc_path, "reason": reason})

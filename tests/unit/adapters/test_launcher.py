@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import pytest
 
 from infra.local.batch.checks import JOB_ID
-from shared.adapters.google.launcher import WAITS_FOR_MACHINE_S, IngestJobs, IngestLauncher, ingest_job
+from shared.adapters.google.launcher import WAITS_FOR_MACHINE_S, IngestJobs, IngestLauncher, work_job
 from shared.domain import paths
 from shared.domain.analysis import Analysis, Output
 from shared.domain.errors import Unavailable
@@ -73,7 +73,7 @@ def test_a_document_that_holds_only_the_head_of_its_outputs_is_large() -> None:
 def test_the_job_is_one_for_each_lease_and_never_taken_for_the_analysis_own() -> None:
     """So CreateJob may be repeated within a lease, and a forced ingest gets a job of its own."""
     analysis = succeeded(2000)
-    first, again, other = (ingest_job(analysis, holder, JOBS).job_id for holder in (HOLDER, HOLDER, "a" * 36))
+    first, again, other = (work_job(analysis, holder, JOBS).job_id for holder in (HOLDER, HOLDER, "a" * 36))
     assert first == again != other
     assert JOB_ID.fullmatch(first)
     assert paths.analysis_of_job(f"{JOBS.parent}/jobs/{first}") is None

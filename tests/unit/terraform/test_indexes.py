@@ -35,12 +35,16 @@ from shared.adapters.memory.documents import MemoryDocuments
 from shared.adapters.memory.objects import MemoryObjects
 from shared.delivery import Delivery
 from shared.domain import paths
+from shared.domain.analysis import IngestStatus
 from shared.domain.clock import iso
+from shared.domain.order import parse_order
 from shared.ports import Create, Ports, Query
+from shared.steps import orders
 from shared.steps.accept import accept
+from shared.steps.orders import accept_order, orders_of
 from shared.steps.register import register_pipeline, register_project
 from shared.topology import Index, topology
-from tests.builders import PROJECT, RULES, T0, a_pipeline, a_request
+from tests.builders import PROJECT, RULES, T0, a_pipeline, a_request, an_analysis
 from tests.contract.clock import FakeClock
 
 ROOT = Path(__file__).parents[3]
@@ -58,6 +62,7 @@ def recorded() -> Iterator[tuple[set[Place], list[Query]]]:
         for module in {module for module, _ in _places()}:
             _record(patch, module, places, queries)
         patch.setattr(reconciler, "PAGE", 1)
+        patch.setattr(orders, "PAGE", 1)
         _issue_all()
         yield places, queries
 
@@ -81,10 +86,10 @@ def test_no_index_is_without_a_query(recorded: tuple[set[Place], list[Query]]) -
 def test_what_is_missing_is_found() -> None:
     """That the derivation is one."""
     where = Filters(status=["failed"], sample="x").query("lab", None).where
-    assert _missing(Query("projects/lab/orders", where, ())) is None
-    assert _missing(Query("*/orders", where, ())) == "orders (group): status"
+    assert _missing(Query("projects/lab/members", where, ())) is None
+    assert _missing(Query("*/members", where, ())) == "members (group): status"
     order = Filters().query("lab", None).order
-    assert _missing(Query("projects/lab/orders", where, order)) == "orders: status created_at desc"
+    assert _missing(Query("projects/lab/members", where, order)) == "members: status created_at desc"
     assert _missing(Query("projects/lab/analyses", (), (type(order[0])("metrics.run_seconds"),))) is not None
 
 
@@ -101,11 +106,24 @@ def _issue_all() -> None:
         Create(paths.rejection_doc(PROJECT.id, name), {"unsent": [], "unsent_since": iso(T0 - timedelta(hours=1))})
         for name in "ab"
     ])  # two pages of one each
+    _order(ports)
     reconciler.reconcile(TICK, ports)
     track(HINT, ports)
     for filters in _filters():
         documents.query(filters.query(PROJECT.id, None))
     asyncio.run(_ask_the_api(ports))
+
+
+def _order(ports: Ports) -> None:
+    """By samples' names, for which an analysis is looked for; and what an ingest's end asks for."""
+    made = []
+    for name in ("O-1", "O-2"):  # two pages of one each
+        body = {"request_id": name, "project": PROJECT.id, "display_id": name, "samples": [{"name": "S1"}],
+                "requested_by": "test"}
+        made.append(accept_order(ports, parse_order(body), source="test").order.doc_path)
+    analysis = an_analysis()
+    ingest = analysis.ingest.model_copy(update={"status": IngestStatus.READY, "samples": ("S1",)})
+    assert sorted(orders_of(ports, analysis.changed(ingest=ingest))) == sorted(made)
 
 
 def _filters() -> Iterator[Filters]:
@@ -124,6 +142,7 @@ async def _ask_the_api(ports: Ports) -> None:
     here = {"X-Project-ID": PROJECT.id}
     routes: list[tuple[str, dict[str, str]]] = [
         ("/projects", {}), ("/pipelines", here), ("/pipelines/calls", here), ("/analyses", here),
+        ("/orders", here), ("/orders?status=open", here),
         *((f"/ops/{family}", scope) for family in ("rejections", "dead-letters", "cancels") for scope in ({}, here)),
         *((f"/ops/{family}/x", scope) for family in ("rejections", "dead-letters") for scope in ({}, here)),
     ]

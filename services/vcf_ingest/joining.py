@@ -1,0 +1,62 @@
+"""One cache, of an order or of an analysis alone: found in the bucket by its name, or joined and put there."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack, suppress
+from pathlib import Path
+from typing import Any
+
+from shared.domain.cache import Built, Member, built_name, cache_path
+from shared.domain.errors import Conflict
+from shared.domain.members import Plan
+from shared.ports import Ports
+from shared.steps import seen
+from shared.steps.seen import KeyFiles
+
+Join = Callable[[Sequence[tuple[Member, Path]], Path, Path | None], Mapping[str, Any]]
+"""Members with their tables as local files, the joined table, the counts of others (or None) -> the manifest, which has
+`rows`."""
+
+
+def build(ports: Ports, bucket: str, wanted: Plan, keep: Callable[[str], None], join: Join, how: KeyFiles) -> Built:
+    """Its objects have names that follow from what they are joined of: whoever builds it, it is the same.
+
+    The manifest is written last: where it is, all of it is. `keep` is told how far it is, and may raise.
+    """
+    others = seen.others(ports, bucket, wanted, how)
+    version = built_name(wanted.digest, others.version if others else None)
+    path = cache_path(version)
+    if ports.objects.stat(bucket, f"{path}.json") is None:
+        _join(ports, bucket, path, wanted, others, keep, join)
+    manifest = json.loads(ports.objects.read(bucket, f"{path}.json"))
+    return Built(
+        version=version, table=f"{path}.parquet", manifest=f"{path}.json", rows=manifest["rows"],
+        members_digest=wanted.digest, samples=tuple(dict.fromkeys(member.name for member in wanted.members)),
+        missing=wanted.missing, seen=others.version if others else None, built_at=ports.clock(),
+    )
+
+
+def _join(
+    ports: Ports, bucket: str, path: str, wanted: Plan, others: seen.Others | None, keep: Callable[[str], None],
+    join: Join,
+) -> None:
+    with ExitStack() as held:
+        folder = Path(held.enter_context(tempfile.TemporaryDirectory(prefix="iflow-cache-")))
+        names = sorted({member.table for member in wanted.members})
+        tables = {name: held.enter_context(ports.objects.local(bucket, name)) for name in names}
+        counts = None
+        if others is not None:
+            keep("Counting in which other analyses each variant was seen.")
+            counts = folder / "seen.parquet"
+            others.write(list(tables.values()), counts)
+        keep(f"Joining {len(tables)} {'table' if len(tables) == 1 else 'tables'}.")
+        manifest = join([(member, tables[member.table]) for member in wanted.members], folder / "cache.parquet", counts)
+        keep("Joined; putting it into the bucket.")
+        with suppress(Conflict):  # somebody else joined the very same
+            ports.objects.upload(bucket, f"{path}.parquet", folder / "cache.parquet", if_generation=0)
+        with suppress(Conflict):
+            text = json.dumps(manifest, separators=(",", ":")).encode()
+            ports.objects.write(bucket, f"{path}.json", text, if_generation=0)
