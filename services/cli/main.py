@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from services.cli import analyses, events, ops, pipelines, projects, variants
+from services.cli import analyses, events, filters, ops, orders, panels, pipelines, projects, variants
 from services.cli.exits import EPILOG
 
 app = typer.Typer(
@@ -12,7 +12,8 @@ app = typer.Typer(
     help="Analyses of a sequencing laboratory: ask for them, follow them, use what they found.",
 )
 for name, group in (
-    ("analyses", analyses.app), ("variants", variants.app), ("pipelines", pipelines.app), ("projects", projects.app),
-    ("events", events.app), ("ops", ops.app),
+    ("analyses", analyses.app), ("orders", orders.app), ("variants", variants.app), ("panels", panels.app),
+    ("filters", filters.app), ("pipelines", pipelines.app), ("projects", projects.app), ("events", events.app),
+    ("ops", ops.app),
 ):
     app.add_typer(group, name=name)

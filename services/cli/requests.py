@@ -33,7 +33,7 @@ def request_of(file: Path | None, options: Options) -> dict[str, Any]:
     given = {
         "display_id": options.display_id, "pipeline": slug or None, "version": version or None,
         "origin": options.origin, "order_id": options.order, "requested_by": options.requested_by,
-        "samples": [_sample(text) for text in options.samples] or None,
+        "samples": [sample_of(text) for text in options.samples] or None,
     }
     body.update({name: value for name, value in given.items() if value is not None})
     body["inputs"] = {**_mapping(body.get("inputs", {})), **dict(_input(text) for text in options.inputs)}
@@ -57,7 +57,7 @@ def _input(text: str) -> tuple[str, Any]:
         return name, value
 
 
-def _sample(text: str) -> dict[str, str]:
+def sample_of(text: str) -> dict[str, str]:
     parts = text.split(":")
     if len(parts) > 3:
         raise Failed(Exit.USAGE, f"--sample {text!r}: write NAME, NAME:ROLE or NAME:ROLE:SEX.")

@@ -6,7 +6,18 @@ from fastapi import APIRouter, FastAPI
 from pydantic import BaseModel
 
 from services.miner import openapi, problems
-from services.miner.api import analyses, events, ops, orders, outputs, pipelines, projects, variants
+from services.miner.api import (
+    analyses,
+    events,
+    ops,
+    orders,
+    outputs,
+    panels,
+    pipelines,
+    projects,
+    saved_filters,
+    variants,
+)
 
 DESCRIPTION = """\
 Analyses of a clinical sequencing laboratory: one run of a configured pipeline against a sample's inputs.
@@ -28,7 +39,7 @@ def create_app() -> FastAPI:
     )
     problems.install(app)
     api = APIRouter(prefix="/api/v1")
-    for resource in (projects, pipelines, analyses, orders, outputs, variants, ops, events):
+    for resource in (projects, pipelines, analyses, orders, panels, saved_filters, outputs, variants, ops, events):
         api.include_router(resource.router)
     app.include_router(api)
     app.add_api_route("/healthz", health, tags=["health"])

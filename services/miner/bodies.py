@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict, Field
+from typing import Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from shared.domain.order import OrderStatus
+from shared.domain.panel import PanelKind
 from shared.domain.project import Project
 from shared.ports import Ports
 from shared.runtime import LOCAL_PROJECT
@@ -51,3 +54,22 @@ class OrderTransition(BaseModel):
 
     to: OrderStatus = Field(description="From open: in_review, cancelled; from there: reported, or back to open.")
     reason: str = Field(default="", max_length=500, description="Stands in its history.")
+
+
+class NewPanel(BaseModel):
+    """Either `path`, of a list in the project bucket, or `name` and `content`."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    path: str | None = Field(default=None, max_length=1024, description="In client-resources/gene-panels/.")
+    name: str | None = Field(default=None, min_length=1, max_length=120, description="For people; else the file's.")
+    content: str | None = Field(default=None, description="The list itself, of less than a megabyte.")
+    kind: PanelKind = Field(default=PanelKind.SYMBOLS, description="Of `content`; a file's ending says it: .bed.")
+
+    @model_validator(mode="after")
+    def _one_of_both(self) -> Self:
+        if (self.path is None) == (self.content is None):
+            raise ValueError("give either path or content")
+        if self.content is not None and self.name is None:
+            raise ValueError("content needs a name")
+        return self

@@ -8,12 +8,14 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from pydantic.json_schema import models_json_schema
 
-from services.miner.bodies import NewProject, OrderTransition, Rerun
+from services.miner.bodies import NewPanel, NewProject, OrderTransition, Rerun
 from shared.domain.order import OrderChange, OrderRequest
 from shared.domain.pipeline import Pipeline
 from shared.domain.request import SubmitRequest
+from shared.domain.saved_filter import SavedFilterRequest
 
-BODIES = (SubmitRequest, Pipeline, NewProject, Rerun, OrderRequest, OrderChange, OrderTransition)
+BODIES = (SubmitRequest, Pipeline, NewProject, Rerun, OrderRequest, OrderChange, OrderTransition, NewPanel,
+          SavedFilterRequest)
 REF = "#/components/schemas/{model}"
 NEW_ANALYSIS = {
     "display_id": "WGS 12/A", "pipeline": "vcf-normalize", "inputs": {"vcf": "samples/trio/uploads/trio.vcf.gz"},

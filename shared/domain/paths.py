@@ -70,6 +70,22 @@ def order_doc(project: str, order: str) -> str:
     return f"projects/{project}/orders/{order}"
 
 
+def panels(project: str) -> str:
+    return f"projects/{project}/panels"
+
+
+def panel_doc(project: str, key: str) -> str:
+    return f"projects/{project}/panels/{key}"
+
+
+def saved_filters(project: str) -> str:
+    return f"projects/{project}/saved_filters"
+
+
+def saved_filter_doc(project: str, slug: str) -> str:
+    return f"projects/{project}/saved_filters/{slug}"
+
+
 def rejection_doc(project: str, event_id: str) -> str:
     return f"projects/{project}/rejections/{safe_id(event_id)}"
 

@@ -142,7 +142,7 @@ async def _ask_the_api(ports: Ports) -> None:
     here = {"X-Project-ID": PROJECT.id}
     routes: list[tuple[str, dict[str, str]]] = [
         ("/projects", {}), ("/pipelines", here), ("/pipelines/calls", here), ("/analyses", here),
-        ("/orders", here), ("/orders?status=open", here),
+        ("/panels", here), ("/panels/x", here), ("/filters", here), ("/orders", here), ("/orders?status=open", here),
         *((f"/ops/{family}", scope) for family in ("rejections", "dead-letters", "cancels") for scope in ({}, here)),
         *((f"/ops/{family}/x", scope) for family in ("rejections", "dead-letters") for scope in ({}, here)),
     ]

@@ -1,0 +1,90 @@
+"""Saved filters: what a project asks for again and again, under a name."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Response
+from fastapi import Path as InPath
+from pydantic import BaseModel
+
+from services.miner.context import TheBody, TheCaller, ThePorts, TheProject, parse
+from services.miner.openapi import request_body
+from services.miner.problems import Refusal, documented, not_found
+from shared.domain import paths
+from shared.domain.errors import Conflict
+from shared.domain.saved_filter import SavedFilter, SavedFilterRequest
+from shared.ports import Create, Delete, Query, Stored, Update
+from shared.ports import Order as By
+
+router = APIRouter(prefix="/filters", tags=["filters"])
+EXAMPLE = {"name": "Rare and damaging", "filter": {"impact": ["HIGH", "MODERATE"]}}
+MOST_SHOWN = 1000
+
+
+class SavedFilters(BaseModel):
+    items: list[SavedFilter]
+
+
+def the_filter(
+    ports: ThePorts, project: TheProject, name: Annotated[str, InPath(description="Its name or the name's slug.")]
+) -> Stored:
+    slug = paths.slug(name)
+    stored = ports.documents.get(paths.saved_filter_doc(project.id, slug)) if slug else None
+    if stored is None:
+        raise not_found(f"saved filter {name!r} in project {project.id!r}")
+    return stored
+
+
+TheFilter = Annotated[Stored, Depends(the_filter)]
+
+
+@router.post("", status_code=201, openapi_extra=request_body("SavedFilterRequest", EXAMPLE),
+             responses=documented(400, 404, 409, 413, 422, 503))
+def save(project: TheProject, ports: ThePorts, caller: TheCaller, body: TheBody) -> SavedFilter:
+    """Under a name that is free."""
+    wanted, now = parse(SavedFilterRequest, body), ports.clock()
+    saved = SavedFilter(
+        slug=paths.slug(wanted.name), project=project.id, name=wanted.name, description=wanted.description,
+        filter=wanted.filter, created_at=now, created_by=caller, updated_at=now, updated_by=caller,
+    )
+    try:
+        ports.documents.commit([Create(saved.doc_path, saved.to_document())])
+    except Conflict:
+        raise Refusal(
+            409, "already-there", f"There is a saved filter {saved.slug!r}; change that one, or choose another name."
+        ) from None
+    return saved
+
+
+@router.get("", responses=documented(400, 404, 503))
+def list_filters(project: TheProject, ports: ThePorts) -> SavedFilters:
+    """In order of slug."""
+    page = ports.documents.query(Query(paths.saved_filters(project.id), (), (By("slug"),), MOST_SHOWN))
+    return SavedFilters(items=[SavedFilter.from_document(stored.data) for stored in page.items])
+
+
+@router.get("/{name}", responses=documented(400, 404, 503))
+def get_filter(stored: TheFilter) -> SavedFilter:
+    return SavedFilter.from_document(stored.data)
+
+
+@router.put("/{name}", openapi_extra=request_body("SavedFilterRequest", EXAMPLE),
+            responses=documented(400, 404, 413, 422, 503))
+def change_filter(stored: TheFilter, ports: ThePorts, caller: TheCaller, body: TheBody) -> SavedFilter:
+    """Another content under the same slug."""
+    wanted, old = parse(SavedFilterRequest, body), SavedFilter.from_document(stored.data)
+    if paths.slug(wanted.name) != old.slug:
+        raise Refusal(422, "request-refused", f"The name's slug must stay {old.slug!r}; save another filter instead.")
+    saved = old.model_copy(update={
+        "name": wanted.name, "description": wanted.description, "filter": wanted.filter,
+        "updated_at": ports.clock(), "updated_by": caller,
+    })
+    ports.documents.commit([Update(stored.path, saved.to_document(), stored.version)])
+    return saved
+
+
+@router.delete("/{name}", status_code=204, responses=documented(400, 404, 503))
+def delete_filter(stored: TheFilter, ports: ThePorts) -> Response:
+    ports.documents.commit([Delete(stored.path, stored.version)])
+    return Response(status_code=204)
