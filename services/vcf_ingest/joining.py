@@ -11,7 +11,7 @@ from typing import Any
 
 from shared.domain.cache import Built, Member, built_name, cache_path
 from shared.domain.errors import Conflict
-from shared.domain.members import Plan
+from shared.domain.members import Plan, Source, members_of
 from shared.ports import Ports
 from shared.steps import seen
 from shared.steps.seen import KeyFiles
@@ -37,6 +37,16 @@ def build(ports: Ports, bucket: str, wanted: Plan, keep: Callable[[str], None], 
         members_digest=wanted.digest, samples=tuple(dict.fromkeys(member.name for member in wanted.members)),
         missing=wanted.missing, seen=others.version if others else None, built_at=ports.clock(),
     )
+
+
+def own_cache(ports: Ports, source: Source, keep: Callable[[str], None], join: Join, how: KeyFiles) -> Built | None:
+    """Of an analysis alone, with the key files of its samples beside it; None where its tables have no columns, or are
+    of several assemblies."""
+    bucket, wanted = source.analysis.bucket, members_of(source)
+    seen.write_key_files(ports, bucket, source.files, keep, how)
+    if wanted.refusal or not wanted.members:
+        return None
+    return build(ports, bucket, wanted, keep, join, how)
 
 
 def _join(

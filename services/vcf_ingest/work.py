@@ -1,4 +1,4 @@
-"""The work of an ingest: every output VCF becomes a variant table, and then, in one commit, all of them are visible.
+"""The work of an ingest: every output VCF becomes a variant table, all of them one cache, and one commit shows it.
 
 Runs where its lease's holder put it: a process of its own on one machine, a Batch job for large files. A table is
 immutable and named by its VCF's checksum and the schema version, so work that was done once is found again, and a
@@ -20,15 +20,20 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
+from services.vcf_ingest.joining import Join, own_cache
+from services.vcf_ingest.table_join import join_tables
 from shared.domain import paths
 from shared.domain.analysis import Analysis, IngestedFile, Output
 from shared.domain.errors import Conflict, Permanent
 from shared.domain.ingest import STARTING, WAITING, holds_lease, ingest_failed, ingest_ready, renew_lease
 from shared.domain.lifecycle import Answer, Unchanged
+from shared.domain.members import Source
 from shared.domain.pipeline import OutputKind
 from shared.ports import Ports
 from shared.steps.announce import announce
 from shared.steps.outputs import every_output
+from shared.steps.seen import PARQUET as KEY_FILES
+from shared.steps.seen import KeyFiles
 from shared.steps.store import as_stored, decide, load
 from shared.variants.report import TableReport
 from shared.variants.schema import SCHEMA_VERSION
@@ -62,10 +67,13 @@ def read_report(table: Path) -> Mapping[str, Any]:
 
 @dataclass(frozen=True)
 class Tables:
-    """How a VCF becomes a table, and how a table's report is read again: the heavy part of the work."""
+    """How a VCF becomes a table, how a table's report is read again, and how tables become what is browsed: the heavy
+    part of the work."""
 
     build: Callable[..., TableReport] = build_table
     read: Callable[[Path], Mapping[str, Any]] = read_report
+    join: Join = join_tables
+    keys: KeyFiles = KEY_FILES
 
 
 PARQUET = Tables()
@@ -83,6 +91,8 @@ def work(ports: Ports, project: str, analysis_id: str, holder: str, tables: Tabl
             lease.renew(STARTING)  # from here on, silence means that the work has died
         done = [_ingest(ports, analysis, vcf, lease, tables) for vcf in _vcfs(ports, analysis)]
         _refuse_other_samples(analysis, done)
+        files = tuple(each.file for each in done)
+        cache = own_cache(ports, Source(analysis, files), lease.keep, tables.join, tables.keys)
     except LeaseLost:
         log.warning("another holder has the lease", extra={"analysis_id": analysis_id})
     except Permanent as error:
@@ -91,7 +101,7 @@ def work(ports: Ports, project: str, analysis_id: str, holder: str, tables: Tabl
         _finish(ports, path, holder, lambda current: ingest_failed(current, reason, ports.clock()))
     else:
         _finish(ports, path, holder, lambda current: ingest_ready(
-            current, tuple(each.file for each in done), cache=None,
+            current, files, cache=cache,
             report=tuple({"path": each.file.path, **each.report} for each in done),
             versions={"table_schema": str(SCHEMA_VERSION)}, now=ports.clock(),
         ))

@@ -22,24 +22,28 @@ from cloudevents.http.event import CloudEvent
 from infra.local.batch import Fault, Notify, write_faults
 from infra.local.setup import register_demo
 from infra.local.stack import running
-from services.vcf_ingest.work import work
 from shared import runtime
 from shared.adapters.embedded.bus import SqliteBus
 from shared.delivery import delivery_of, event_of
 from shared.domain import paths
 from shared.domain.analysis import Analysis
 from shared.domain.events import Event, EventType, Topic
+from shared.domain.order import Order, parse_order
 from shared.domain.pipeline import Pipeline
 from shared.ports import Ports
 from shared.runtime import Settings
 from shared.steps.announce import message_of
+from shared.steps.orders import accept_order
 from shared.steps.register import register_pipeline
 from shared.topology import Retry, SubscriptionSpec, topology
 from tests.builders import a_pipeline
+from tests.flow.working import do
 
 REQUEST = "crash"
 ANALYSIS = paths.analysis_id("demo", REQUEST)
 DOCUMENT = paths.analysis_doc("demo", ANALYSIS)
+ORDER = paths.order_id("demo", "order")
+ORDER_DOCUMENT = paths.order_doc("demo", ORDER)
 DEADLINE_S = 40
 OCCURRENCES = 3
 """Of the same call by the same function that are each a point of their own; later ones are more of the same."""
@@ -82,7 +86,7 @@ class Points:
 
     def __init__(self, kill_at: str | None) -> None:
         self._kill_at = kill_at
-        self._roles = {*topology().subscriptions, "work"}
+        self._roles = {*topology().subscriptions, "work", "build"}
         self._lock = threading.Lock()
         self._counts: Counter[str] = Counter()
         self.passed: list[str] = []
@@ -137,9 +141,9 @@ def _wrap(points: Points) -> None:
     SqliteBus.acknowledge = points.around("acknowledge", SqliteBus.acknowledge)  # type: ignore[method-assign]
 
 
-def _work_in_a_thread(ports: Ports, analysis: Analysis, holder: str) -> float:
-    arguments = (ports, analysis.project, analysis.id, holder)
-    threading.Thread(target=work, args=arguments, name="work_0", daemon=True).start()
+def _work_in_a_thread(ports: Ports, subject: Analysis | Order, holder: str) -> float:
+    name = "work_0" if isinstance(subject, Analysis) else "build_0"
+    threading.Thread(target=do, args=(ports, subject, holder), name=name, daemon=True).start()
     return 0
 
 
@@ -147,6 +151,10 @@ def _request(ports: Ports, points: Points) -> None:
     project = register_demo(ports)
     register_pipeline(ports, project.id, PIPELINE, by="test")
     ports.objects.write(project.bucket, "samples/s1/uploads/in.vcf", VCF.encode())
+    accept_order(ports, parse_order({
+        "request_id": "order", "project": project.id, "display_id": "Crash order", "requested_by": "test",
+        "samples": [{"name": "S1", "role": "proband"}],
+    }), source="test")  # nobody has published its event yet, and its analysis is still to come
     event = Event(
         id="event-1", type=EventType.SUBMIT, subject=REQUEST, time=ports.clock(), project=project.id,
         data={"request_id": REQUEST, "project": project.id, "display_id": "Crash", "pipeline": "copy",
@@ -161,12 +169,16 @@ def _wait_for_rest(ports: Ports, settings: Settings) -> None:
     bus = runtime.embedded_bus(settings)
     deadline = time.monotonic() + DEADLINE_S
     while time.monotonic() < deadline:
-        stored = ports.documents.get(DOCUMENT)
         waiting = set(bus.depth()) - {"reconcile"}
-        if stored and stored.data["ingest"]["status"] == "ready" and not stored.data["unsent"] and not waiting:
+        if _is_ready(ports, DOCUMENT, "ingest") and _is_ready(ports, ORDER_DOCUMENT, "cache") and not waiting:
             return
         time.sleep(0.02)
     raise TimeoutError(f"not at rest after {DEADLINE_S} s, in the queue: {waiting}")
+
+
+def _is_ready(ports: Ports, path: str, part: str) -> bool:
+    stored = ports.documents.get(path)
+    return stored is not None and stored.data[part]["status"] == "ready" and not stored.data["unsent"]
 
 
 _consumed: Path

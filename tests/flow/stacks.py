@@ -19,7 +19,6 @@ from infra.local.batch import Fault, write_faults
 from infra.local.setup import register_demo
 from infra.local.stack import running
 from services.reconciler.handler import reconcile
-from services.vcf_ingest.work import work
 from shared import runtime
 from shared.adapters.embedded.bus import SqliteBus
 from shared.delivery import Delivery, NotAnEvent, delivery_of, event_of
@@ -27,6 +26,7 @@ from shared.domain import paths
 from shared.domain.analysis import Analysis
 from shared.domain.clock import iso
 from shared.domain.events import Event, EventType, Topic
+from shared.domain.order import Order
 from shared.domain.pipeline import Pipeline
 from shared.ports import Message, Ports, Query
 from shared.runtime import Settings
@@ -35,6 +35,7 @@ from shared.steps.register import register_pipeline
 from shared.topology import Retry, SubscriptionSpec, topology
 from tests.builders import T0, a_pipeline
 from tests.flow.stack import Stack
+from tests.flow.working import do
 
 PROJECT = "demo"
 FAST = Retry(min_s=0.02, max_s=0.1)
@@ -295,14 +296,14 @@ class Through:
 
 @contextmanager
 def ingesting_here(**wrap: Callable[[Any], Any]) -> Iterator[None]:
-    """As `ports_with`; and ingests are worked on by two threads of this process, which saves them two seconds each.
+    """As `ports_with`; ingests and orders are worked on by two threads of this process: two seconds less for each.
 
     Their events then reach the consumer, too, whose subscription no other process knows.
     """
     with ThreadPoolExecutor(2, thread_name_prefix="ingest") as pool:
 
-        def launch(analysis: Analysis, holder: str) -> float:
-            pool.submit(lambda: work(runtime.ports(), analysis.project, analysis.id, holder))
+        def launch(subject: Analysis | Order, holder: str) -> float:
+            pool.submit(lambda: do(runtime.ports(), subject, holder))
             return 0
 
         with ports_with(launch=lambda _: launch, **wrap):

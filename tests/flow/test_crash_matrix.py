@@ -1,4 +1,4 @@
-"""The process is killed at every call that submit, track, ingest and reconcile make to a port, one at a time.
+"""The process is killed at every call that a function, an ingest or an order's build makes to a port, one at a time.
 
 After a restart everything ends as if nothing had happened: one job, one document, no event lost, nothing half done.
 """
@@ -79,12 +79,25 @@ def faults_of(state_dir: Path) -> list[str]:
         faults.append("more than one analysis")
     if (jobs := jobs_in(state_dir)) != 1:
         faults.append(f"{jobs} jobs")
+    faults += faults_of_order(documents)
     consumed = list(dict.fromkeys((state_dir / "consumed.txt").read_text().splitlines()))
-    wanted = [f"{crash_life.ANALYSIS}.{n} analysis.{kind}"
-              for n, kind in enumerate(("queued", "running", "succeeded", "ingested"), 1)]
-    if consumed != wanted:
-        faults.append(f"consumed {consumed}")
+    for subject, kinds in ((crash_life.ANALYSIS, ("analysis.queued", "analysis.running", "analysis.succeeded",
+                                                  "analysis.ingested")),
+                           (crash_life.ORDER, ("order.created", "order.cached"))):
+        received = [line for line in consumed if line.startswith(subject)]
+        if received != [f"{subject}.{n} {kind}" for n, kind in enumerate(kinds, 1)]:
+            faults.append(f"consumed {received}")
     return faults
+
+
+def faults_of_order(documents: SqliteDocuments) -> list[str]:
+    """One order, whose cache is built of the one analysis."""
+    (order,) = documents.query(Query("*/orders")).items
+    cache = order.data["cache"]
+    if (cache["status"], cache["wanted_at"], cache["lease"], order.data["unsent"]) != ("ready", None, None, []):
+        return [f"order {cache}, unsent {order.data['unsent']}"]
+    built = cache["built"]
+    return [] if (built["rows"], built["samples"]) == (1, ["S1"]) else [f"order {built}"]
 
 
 def jobs_in(state_dir: Path) -> int:
@@ -106,7 +119,7 @@ def killed_everywhere(tmp_path: Path, points: list[str], *, silent: bool) -> lis
 def test_the_points_cover_every_function_and_what_each_does(tmp_path: Path) -> None:
     """Derived, not typed: whoever adds a port call adds a kill point."""
     points = points_of(tmp_path, silent=False)
-    assert {point.split()[0] for point in points} >= {"submit", "track", "ingest", "work"}
+    assert {point.split()[0] for point in points} >= {"submit", "track", "ingest", "work", "cache", "build"}
     for call in ("documents.commit", "bus.publish", "engine.start", "engine.describe", "objects.upload", "acknowledge"):
         assert any(point.split()[1] == call for point in points), call
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ from cloudevents.http.event import CloudEvent
 from services.reconciler.handler import reconcile
 from services.status_tracker.handler import cancel, track
 from services.submit.handler import submit
+from services.vcf_ingest.build_order import build_order
 from services.vcf_ingest.cache import cache
 from services.vcf_ingest.handler import ingest
 from services.vcf_ingest.work import Tables, work
@@ -22,12 +23,16 @@ from shared.adapters.embedded.dispatcher import cloud_event
 from shared.adapters.memory.bus import MemoryBus
 from shared.delivery import delivery_of, event_of
 from shared.domain.analysis import Analysis
+from shared.domain.cache import Member
 from shared.domain.errors import Transient, Unavailable
 from shared.domain.events import EventType, Topic
+from shared.domain.order import Order
 from shared.ports import Message, Ports
 from shared.steps.dead_letters import keep_forwarded
+from shared.steps.seen import KeyFiles
 from shared.topology import Topology, topology
 from shared.variants.report import SampleCounts, TableReport, VcfRefused
+from shared.variants.seen import Run
 from tests.simulation.faults import Faults
 from tests.simulation.invariants import InvariantBroken
 from tests.simulation.schedule import Crashed, Scheduler
@@ -143,21 +148,38 @@ class Workers:
         self._faults = faults
         self.ports: Ports | None = None
 
-    def launch(self, analysis: Analysis, holder: str) -> float:
+    def launch(self, subject: Analysis | Order, holder: str) -> float:
+        name, act = ("ingest", self._work) if isinstance(subject, Analysis) else ("order", self._build_order)
+
         def begin() -> None:
             delay_s = self._scheduler.random.uniform(0, self._waits_s)
-            self._scheduler.spawn(
-                f"ingest/{holder}", lambda: self._work(analysis.project, analysis.id, holder), delay_s
-            )
+            self._scheduler.spawn(f"{name}/{holder}", lambda: act(subject.project, subject.id, holder), delay_s)
 
-        self._faults.call("launch", analysis.id, begin)
+        self._faults.call("launch", subject.id, begin)
         return self._waits_s
 
     def _work(self, project: str, analysis: str, holder: str) -> None:
         try:
-            work(self.ports, project, analysis, holder, Tables(self._build, read_table))
+            work(self.ports, project, analysis, holder, Tables(self._build, read_table, self._join, KEYS))
         except Transient as error:
             self._scheduler.note(f"the ingest gives up: {error}")
+
+    def _build_order(self, project: str, order: str, holder: str) -> None:
+        try:
+            build_order(self.ports, project, order, holder, self._join, KEYS)
+        except Transient as error:
+            self._scheduler.note(f"the order's builder gives up: {error}")
+
+    def _join(self, members: Sequence[tuple[Member, Path]], out: Path, seen: Path | None) -> Mapping[str, Any]:
+        """As slow and as mortal as a table's build."""
+        self._scheduler.pause(self._scheduler.random.expovariate(1 / (5 if self._faults.over else 60)))
+        if self._faults.happens(self._faults.weather.crash):
+            raise Crashed
+        rows = sum(json.loads(table.read_text())["rows"] for table in dict.fromkeys(table for _, table in members))
+        counted = json.loads(seen.read_text()) if seen else None
+        names = sorted(member.name for member, _ in members)
+        out.write_text(json.dumps({"rows": rows, "samples": names, "seen": counted}))
+        return {"rows": rows}
 
     def _build(self, vcf: Path, table: Path, *, progress: Callable[[int], None]) -> TableReport:
         """Takes up to some minutes while faults last, so that leases are renewed, and run out."""
@@ -175,11 +197,36 @@ class Workers:
 
 
 def report_of(rows: int) -> TableReport:
-    return TableReport(rows, rows, rows, {}, (SampleCounts("s1", {}),), (), {}, {}, 0, 0, {}, None)
+    return TableReport(rows, rows, rows, {}, (SampleCounts("s1", {}),), (), {}, {}, 0, 0, {}, "GRCh38")
 
 
 def read_table(table: Path) -> Mapping[str, Any]:
     return report_of(json.loads(table.read_text())["rows"]).to_json()
+
+
+def _write_keys(table: Path, column: int, out: Path) -> None:
+    out.write_text(json.dumps({"alleles": [f"{json.loads(table.read_text())['rows']}-{column}"]}))
+
+
+def _unite(files: Sequence[Path], out: Path) -> None:
+    alleles = {key for file in files for key in json.loads(file.read_text())["alleles"]}
+    out.write_text(json.dumps({"alleles": sorted(alleles)}))
+
+
+def _sum(runs: Sequence[Run]) -> dict[str, int]:
+    counts: dict[str, int] = {}
+    for run in runs:
+        data = json.loads(run.file.read_text())
+        for key, n in data.items() if run.weight is None else ((key, run.weight) for key in data["alleles"]):
+            counts[key] = counts.get(key, 0) + n
+    return {key: n for key, n in sorted(counts.items()) if n}
+
+
+KEYS = KeyFiles(
+    _write_keys, _unite, lambda runs, out: out.write_text(json.dumps(_sum(runs))),
+    lambda tables, runs, out: out.write_text(json.dumps(_sum(runs))),
+)
+"""shared.variants.seen in JSON; of all alleles, and not only of those that the tables have."""
 
 
 @dataclass(frozen=True)
