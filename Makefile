@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: help install demo serve test lint simulate cases emulators emulators-demo bench-events policy-scan lock clean
+.PHONY: help install demo serve test lint simulate cases emulators emulators-demo count-ops bench-events policy-scan lock clean
 
 help:                ## what can be made
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## */\t/' | expand -t 18
@@ -44,6 +44,9 @@ emulators: $(STAMP)  ## the product on Google's own emulators, a process for eac
 
 emulators-demo: $(STAMP) ## the demo on the emulators
 	@IFLOW_PORT=0 $(BIN)/python -m infra.local demo --backend emulators $(if $(VCF),--vcf "$(VCF)")
+
+count-ops: $(STAMP)    ## reads and writes of one analysis on the emulators: build/bench/ops.json
+	$(BIN)/python -m tests.bench.ops
 
 bench-events: $(STAMP) ## analyses a second, and how late a state change is seen: build/bench/events.json
 	$(BIN)/python -m tests.bench.events

@@ -34,7 +34,7 @@ from shared.steps.announce import announce
 from shared.steps.outputs import every_output
 from shared.steps.seen import PARQUET as KEY_FILES
 from shared.steps.seen import KeyFiles
-from shared.steps.store import as_stored, decide, load
+from shared.steps.store import Loaded, as_stored, decide, load
 from shared.variants.report import TableReport
 from shared.variants.schema import SCHEMA_VERSION
 from shared.variants.table import build_table
@@ -81,9 +81,8 @@ PARQUET = Tables()
 
 def work(ports: Ports, project: str, analysis_id: str, holder: str, tables: Tables = PARQUET) -> None:
     """Ends with the ingest `ready` or `failed`; a fault that may pass is raised and the lease left to run out."""
-    path = paths.analysis_doc(project, analysis_id)
-    analysis = load(ports.documents, path).analysis
-    lease = _Lease(ports, path, holder)
+    lease = _Lease(ports, load(ports.documents, paths.analysis_doc(project, analysis_id)), holder)
+    analysis = lease.loaded.analysis
     try:
         if not holds_lease(analysis, holder):
             raise LeaseLost
@@ -98,20 +97,21 @@ def work(ports: Ports, project: str, analysis_id: str, holder: str, tables: Tabl
     except Permanent as error:
         reason = str(error)
         log.error("ingest failed", extra={"analysis_id": analysis_id, "project": project, "reason": reason})
-        _finish(ports, path, holder, lambda current: ingest_failed(current, reason, ports.clock()))
+        _finish(ports, lease, lambda current: ingest_failed(current, reason, ports.clock()))
     else:
-        _finish(ports, path, holder, lambda current: ingest_ready(
+        _finish(ports, lease, lambda current: ingest_ready(
             current, files, cache=cache,
             report=tuple({"path": each.file.path, **each.report} for each in done),
             versions={"table_schema": str(SCHEMA_VERSION)}, now=ports.clock(),
         ))
 
 
-def _finish(ports: Ports, path: str, holder: str, end: Callable[[Analysis], Answer]) -> None:
+def _finish(ports: Ports, lease: _Lease, end: Callable[[Analysis], Answer]) -> None:
     def if_still_held(current: Analysis) -> Answer:
-        return end(current) if holds_lease(current, holder) else Unchanged("the lease was lost")
+        return end(current) if holds_lease(current, lease.holder) else Unchanged("the lease was lost")
 
-    loaded, why_not = decide(ports.documents, path, if_still_held)
+    known = lease.loaded
+    loaded, why_not = decide(ports.documents, known.analysis.doc_path, if_still_held, known=known)
     if why_not is None:
         announce(ports.documents, ports.bus, as_stored(loaded))
 
@@ -180,12 +180,12 @@ def _sha256(file: Path) -> str:
 
 
 class _Lease:
-    """Renewed at a third of its length while the work goes on."""
+    """Renewed at a third of its length while the work goes on. `loaded` is the analysis as we last saw it."""
 
-    def __init__(self, ports: Ports, path: str, holder: str) -> None:
+    def __init__(self, ports: Ports, loaded: Loaded, holder: str) -> None:
         self._ports = ports
-        self._path = path
-        self._holder = holder
+        self.loaded = loaded
+        self.holder = holder
         self._every = timedelta(seconds=ports.rules.policy.ingest_lease_s / 3)
         self._next = ports.clock() + self._every
 
@@ -198,9 +198,10 @@ class _Lease:
         """Raises LeaseLost."""
         now = self._ports.clock()
         self._next = now + self._every
-        loaded, _ = decide(
-            self._ports.documents, self._path,
-            lambda current: renew_lease(current, self._holder, now, self._ports.rules.policy, progress),
+        self.loaded, _ = decide(
+            self._ports.documents, self.loaded.analysis.doc_path,
+            lambda current: renew_lease(current, self.holder, now, self._ports.rules.policy, progress),
+            known=self.loaded,
         )
-        if not holds_lease(loaded.analysis, self._holder):
+        if not holds_lease(self.loaded.analysis, self.holder):
             raise LeaseLost

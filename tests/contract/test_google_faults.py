@@ -143,10 +143,10 @@ def test_a_conflict_that_cannot_be_looked_at_is_unavailable(
     documents.commit([Create(A, {})])
     firestore.faults.plan("BatchGetDocuments", *[DOWN] * ATTEMPTS)
     with pytest.raises(Unavailable):
-        documents.commit([Create(A, {})])
+        documents.commit([Create(A, {}), Create(f"{A}2", {})])
 
 
-def test_a_conflict_names_the_write_that_was_refused_and_costs_one_read(
+def test_a_conflict_names_the_write_that_was_refused_and_costs_a_read_where_there_were_several(
     firestore: GrpcProxy, documents: FirestoreDocuments
 ) -> None:
     first, second = documents.commit([Create(A, {}), Create(f"{A}2", {})])
@@ -161,7 +161,7 @@ def test_a_conflict_names_the_write_that_was_refused_and_costs_one_read(
         with pytest.raises(Conflict) as refused:
             documents.commit(writes)
         assert refused.value.path == path
-        assert firestore.faults.calls["BatchGetDocuments"] == 1
+        assert firestore.faults.calls["BatchGetDocuments"] == (1 if len(writes) > 1 else 0)
 
 
 def test_each_operation_is_one_call(firestore: GrpcProxy, documents: FirestoreDocuments) -> None:

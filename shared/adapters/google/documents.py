@@ -151,6 +151,8 @@ class FirestoreDocuments:
 
         When all of them hold by now (what stood in the way was deleted meanwhile), the first one's.
         """
+        if len(writes) == 1:
+            return writes[0].path
         documents = [self._client.document(write.path) for write in writes]
         try:
             found = attempt(
