@@ -25,7 +25,7 @@ def track(delivery: Delivery, ports: Ports) -> None:
         return
     if loaded.analysis.job.state == hint.job_state and not loaded.analysis.unsent:
         return  # known already, and a look that finds nothing new is what the reconciler is for
-    observe(ports, loaded)
+    observe(ports, loaded, noticed=True)
 
 
 def cancel(delivery: Delivery, ports: Ports) -> None:

@@ -141,7 +141,8 @@ class Failure(Part):
 
 
 class Job(Part):
-    """`uid` and `created_at` are None until CreateJob has answered; `missing_since` while GetJob finds nothing."""
+    """`uid` and `created_at` are None until CreateJob has answered; `missing_since` is set while GetJob finds nothing.
+    `noticed`: a notification has brought a change, so the next one is expected to come, too."""
 
     name: str
     region: str
@@ -150,6 +151,7 @@ class Job(Part):
     created_at: Time | None = None
     state: JobState | None = None
     missing_since: Time | None = None
+    noticed: bool = False
 
 
 class IngestedFile(Part):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 from shared.domain.analysis import Analysis, IngestStatus, Status
-from shared.domain.lifecycle import Observation, advance, wants_outputs
+from shared.domain.lifecycle import Advanced, Answer, Observation, Unchanged, advance, wants_outputs
 from shared.domain.outputs import NOTHING_COLLECTED
 from shared.ports import Ports
 from shared.steps.announce import clear_unsent, publish_unsent
@@ -14,8 +14,11 @@ from shared.steps.logs_url import with_logs_url
 from shared.steps.store import Loaded, as_stored, decide
 
 
-def observe(ports: Ports, loaded: Loaded) -> Loaded:
-    """A final analysis is not asked about (C85). Raises Unavailable when Batch does not answer."""
+def observe(ports: Ports, loaded: Loaded, *, noticed: bool = False) -> Loaded:
+    """A final analysis is not asked about (C85); `noticed` when it is a notification that asks.
+
+    Raises Unavailable when Batch does not answer.
+    """
     analysis = loaded.analysis
     nothing_new: str | None = "final"
     if not analysis.status.final:
@@ -24,13 +27,21 @@ def observe(ports: Ports, loaded: Loaded) -> Loaded:
         seen = Observation(job, ports.clock(), collected)
         loaded, nothing_new = decide(
             ports.documents, analysis.doc_path,
-            lambda current: with_logs_url(ports, advance(current, seen, ports.rules)), known=loaded,
+            lambda current: _noted(with_logs_url(ports, advance(current, seen, ports.rules)), noticed), known=loaded,
         )
     if nothing_new is None or _left_behind(ports, loaded.analysis):
         published = publish_unsent(ports.bus, loaded.analysis.to_document())
         if not _ingest_clears(loaded.analysis):
             clear_unsent(ports.documents, as_stored(loaded), published)
     return loaded
+
+
+def _noted(answer: Answer, noticed: bool) -> Answer:
+    """With a change that is committed anyway: it is no reason for a write of its own."""
+    if isinstance(answer, Unchanged) or not noticed:
+        return answer
+    analysis = answer.analysis
+    return Advanced(analysis.changed(job=analysis.job.model_copy(update={"noticed": True})))
 
 
 def _ingest_clears(analysis: Analysis) -> bool:

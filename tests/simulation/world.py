@@ -18,6 +18,7 @@ from shared.domain.lifecycle import Rules
 from shared.domain.pipeline import Pipeline
 from shared.domain.policy import Policy
 from shared.domain.project import Project
+from shared.domain.silence import FIRST_LOOK, LONGEST
 from shared.ports import Message, Ports, Query, Stored
 from shared.steps.dead_letters import replay
 from shared.steps.register import register_pipeline, register_project
@@ -41,8 +42,9 @@ from tests.simulation.schedule import BEGINNING, Scheduler
 
 TICK_S = topology().schedules["reconcile"].every_s
 POLICY = Policy()
-QUIET_S = POLICY.ingest_lease_s + 6 * TICK_S
-"""What the system may take to heal after the last fault and the last job's end: a lease, and a few rounds."""
+QUIET_S = POLICY.ingest_lease_s + 6 * TICK_S + FIRST_LOOK * LONGEST * POLICY.silent_after_s
+"""What the system may take to heal after the last fault and the last job's end: a lease, a few rounds, and the longest
+wait for a notification that does not come after one that came."""
 
 GRACE_S = POLICY.missing_grace_s + 2 * TICK_S
 """Longer, where a job was deleted: that it is lost is certain only after the grace period."""

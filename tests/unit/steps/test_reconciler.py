@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import timedelta
 
-from services.reconciler.handler import reconcile
+from services.reconciler.handler import LOOKS_A_ROUND, reconcile, turn
 from shared.delivery import Delivery
+from shared.domain.analysis import Analysis
 from shared.domain.job import JobState
+from shared.domain.lifecycle import request_cancel
+from shared.domain.policy import Policy
+from shared.domain.silence import due
 from shared.ports import Create, Ports
+from shared.steps.observe import observe
 from shared.steps.start import start
 from shared.steps.store import Loaded
+from tests.builders import after, at, running
 from tests.contract.clock import FakeClock
 from tests.unit.steps.conftest import FakeEngine
 
@@ -35,3 +42,53 @@ def test_nobody_is_asked_to_ingest_what_has_not_succeeded(
     clock.pass_s(120)
     reconcile(TICK, ports)
     assert "reingest" not in ports.bus.depth()
+
+
+def test_a_run_that_no_notification_told_of_is_asked_about_in_every_round() -> None:
+    """C12: whatever its age; so is one that is to be cancelled (C22) or that Batch does not know (C13)."""
+    told = _told(running())
+    for alone in (
+        running(), after(request_cancel(told, "a", told.updated_at)),
+        told.changed(job=told.job.model_copy(update={"missing_since": told.updated_at})),
+    ):
+        assert _looks(alone, minutes=240) == list(range(1, 241))
+
+
+def test_a_run_whose_notifications_come_is_asked_about_ever_less() -> None:
+    looks = _looks(_told(running()), minutes=480)
+    assert looks == [10, 11, 20, 21, 40, 41, 80, 81, 160, 161, 240, 241, 320, 321, 400, 401, 480]
+
+
+def test_more_than_a_round_can_ask_about_taketurns() -> None:
+    """C28: none starves."""
+    paths = [str(n) for n in range(LOOKS_A_ROUND * 3 + 1)]
+    rounds = [turn(paths, at(60 * n)) for n in range(4)]
+    assert {path for asked in rounds for path in asked} == set(paths)
+    assert {len(asked) for asked in rounds} == {LOOKS_A_ROUND}
+
+
+def test_a_notification_leaves_its_mark_with_the_change_that_it_brings_and_the_reconciler_none(
+    ports: Ports, engine: FakeEngine, clock: FakeClock, accepted: Loaded, stored: Callable[[], dict[str, object]]
+) -> None:
+    engine.shows = JobState.SCHEDULED
+    loaded = observe(ports, start(ports, accepted))
+    assert not loaded.analysis.job.noticed
+    assert observe(ports, loaded, noticed=True).version == loaded.version, "nothing new: nothing is written"
+    engine.shows = JobState.RUNNING
+    loaded = observe(ports, loaded, noticed=True)
+    assert loaded.analysis.job.noticed
+    engine.shows = JobState.SUCCEEDED
+    clock.pass_s(9 * 60)
+    reconcile(TICK, ports)
+    assert stored()["status"] == "running", "its notification is waited for"
+    clock.pass_s(60)
+    reconcile(TICK, ports)
+    assert stored()["status"] == "succeeded"
+
+
+def _told(analysis: Analysis) -> Analysis:
+    return analysis.changed(job=analysis.job.model_copy(update={"noticed": True}))
+
+
+def _looks(analysis: Analysis, *, minutes: int) -> list[int]:
+    return [n for n in range(1, minutes + 1) if due(analysis, analysis.updated_at + timedelta(minutes=n), Policy())]
