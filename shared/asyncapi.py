@@ -24,7 +24,9 @@ CHANNELS = {
 DESCRIPTION = """\
 Events are CloudEvents 1.0 in JSON, carried by Pub/Sub. Messages have the attributes id, type, project and subject,
 which subscriptions filter by, and the subject as ordering key. Each is delivered at least once: drop repeats by the
-event's id. The schemas are made from the models in shared/domain by `python -m shared.asyncapi`.
+event's id. Where tracing is on, the attribute traceparent (W3C Trace Context) names the span of the publishing, in the
+trace whose id is the analysis' id without its hyphens; a sender's own traceparent becomes a link. The schemas are made
+from the models in shared/domain by `python -m shared.asyncapi`.
 """
 
 

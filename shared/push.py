@@ -16,8 +16,8 @@ import functions_framework
 from cloudevents.http.event import CloudEvent
 
 from shared.domain.errors import Transient
-from shared.logs import log_as_json
-from shared.runtime import Settings
+from shared.logs import why
+from shared.runtime import Settings, set_up_logs
 
 log = logging.getLogger(__name__)
 Function = Callable[[CloudEvent], None]
@@ -42,7 +42,7 @@ def _prepare(app: flask.Flask) -> None:
         app.before_request(Gate(settings).refuse_strangers)
     app.before_request(as_cloud_event)
     app.register_error_handler(Transient, _again_later)
-    log_as_json()
+    set_up_logs(settings)
 
 
 def as_cloud_event() -> None:
@@ -84,5 +84,5 @@ def _object(body: bytes) -> dict[str, Any]:
 
 def _again_later(error: Exception) -> tuple[str, int]:
     """Any answer but 2xx brings the message again; this one is no fault of ours, and worth no traceback."""
-    log.warning("will be delivered again", extra={"reason": str(error)})
+    log.warning("will be delivered again", extra={"reason": why(error)})
     return str(error), 503

@@ -2,6 +2,8 @@
 
 A handler that returns has acknowledged. `Permanent` is kept as a dead letter at once and acknowledged, since a
 redelivery would fail the same way; anything else is raised, and the bus delivers again (C80).
+
+Every line that is logged meanwhile says what the message is about, and every delivery has a span of its own.
 """
 
 from __future__ import annotations
@@ -12,8 +14,11 @@ from collections.abc import Callable
 
 from cloudevents.http.event import CloudEvent
 
+from shared import tracing
 from shared.delivery import Delivery, delivery_of
+from shared.domain.about import about
 from shared.domain.errors import Permanent
+from shared.logs import Line, bound, why
 from shared.ports import Ports
 from shared.steps.dead_letters import REPLAY_TO, keep
 from shared.topology import topology
@@ -32,10 +37,23 @@ def receive(subscription: str, event: CloudEvent, handler: Handler, ports: Ports
         return
     if not _is_for(subscription, delivery):
         return
+    found = about(delivery.attributes, delivery.data)
+    carried = delivery.attributes.get(tracing.TRACEPARENT)
+    with (
+        bound(**found, message_id=delivery.message_id, subscription=subscription),
+        tracing.span(
+            subscription, {**found, "messaging.message_id": delivery.message_id}, carried=carried, kind="consumer",
+        ),
+    ):
+        _handle(subscription, delivery, handler, ports)
+
+
+def _handle(subscription: str, delivery: Delivery, handler: Handler, ports: Ports) -> None:
     try:
         handler(delivery, ports)
     except Permanent as error:
-        log.error("kept as a dead letter", extra={"message_id": delivery.message_id, "reason": str(error)})
+        log.error(Line.DEAD_LETTER, extra={"reason": why(error)})
+        tracing.failed(error)
         keep(ports, delivery, subscription, str(error), attempts=1)
 
 

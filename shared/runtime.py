@@ -7,6 +7,7 @@ import os
 import threading
 import uuid
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -15,11 +16,13 @@ from urllib.parse import quote
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from infra.pipelines.catalogue import read_price_tables
+from shared import tracing
 from shared.domain import paths
 from shared.domain.errors import Unavailable
 from shared.domain.events import Topic
 from shared.domain.lifecycle import Rules
 from shared.domain.policy import Policy
+from shared.logs import log_lines
 from shared.ports import Logs, Ports
 from shared.topology import topology
 
@@ -48,6 +51,9 @@ class Settings(BaseSettings):
     silent_after_s: float = Policy.silent_after_s
     unsent_after_s: float = Policy.unsent_after_s
     ingest_lease_s: float = Policy.ingest_lease_s
+    trace: bool = False  # spans: to Cloud Trace on google, else to `traces_file`
+    log_level: Literal["DEBUG", "INFO", "WARNING"] = "INFO"
+    log_json: bool = False  # on google always: as Cloud Logging reads it
 
     # emulators and google
     google_project: str = LOCAL_PROJECT
@@ -93,9 +99,23 @@ class Settings(BaseSettings):
         return {f"IFLOW_{name.upper()}": str(value) for name, value in values.items() if value is not None}
 
     @property
+    def stack_log(self) -> Path:
+        return self.state_dir / "stack.log"
+
+    @property
+    def traces_file(self) -> Path:
+        return self.state_dir / "traces.jsonl"
+
+    @property
     def stack_file(self) -> Path:
         """What the running stack says of itself: where its Batch server and its API listen."""
         return self.state_dir / "stack.json"
+
+
+def set_up_logs(settings: Settings, file: Path | None = None) -> None:
+    """This process's lines: to stderr, or appended to the file."""
+    as_json = settings.log_json or settings.backend == "google"
+    log_lines(file, level=settings.log_level, google_project=settings.google_project if as_json else None)
 
 
 def now_utc() -> datetime:
@@ -126,7 +146,20 @@ ports = _OncePerProcess()
 
 def build(settings: Settings) -> Ports:
     """Raises Unavailable when the local stack that the settings name is not running."""
-    return _embedded(settings) if settings.backend == "embedded" else _on_google(settings)
+    built = _embedded(settings) if settings.backend == "embedded" else _on_google(settings)
+    if not settings.trace:
+        tracing.record_by(None)
+        return built
+    tracing.record_by(_tracer(settings))
+    return replace(built, bus=tracing.TracedBus(built.bus), engine=tracing.TracedEngine(built.engine))
+
+
+def _tracer(settings: Settings) -> tracing.Tracer:
+    from shared.adapters.spans import to_cloud_trace, to_file
+
+    if settings.backend == "google":  # K_SERVICE is what Cloud Run calls this service
+        return to_cloud_trace(settings.google_project, os.environ.get("K_SERVICE", "iflow"))
+    return to_file(settings.traces_file)
 
 
 # -- embedded -----------------------------------------------------------------------------------------------------
@@ -209,7 +242,7 @@ def _on_google(settings: Settings) -> Ports:
         clock=now_utc,
         rules=Rules(settings.policy, read_price_tables()),
         new_id=_new_id,
-        launch=IngestLauncher(engine, IngestJobs(
+        launch=IngestLauncher(tracing.TracedEngine(engine), IngestJobs(
             over_bytes=settings.ingest_as_job_over, parent=f"projects/{project}/locations/{settings.region}",
             image=settings.image, service_account=settings.ingest_account, notify_topic=notify_topic,
             environment={**settings.environment(), **{EMULATORS[name]: at for name, at in emulator.items() if at}},

@@ -21,8 +21,7 @@ from infra.local.setup import register_demo
 from infra.local.stack import Running, StackRunning
 from shared import runtime
 from shared.domain.errors import Permanent
-from shared.logs import log_as_json
-from shared.runtime import EMULATORS, Settings
+from shared.runtime import EMULATORS, Settings, set_up_logs
 
 
 def main() -> int:
@@ -37,7 +36,7 @@ def main() -> int:
     if arguments.backend == "google":
         parser.error("IFLOW_BACKEND is google, which is deployed (docs/deploy.md) and not run here")
     settings = Settings(backend=arguments.backend)
-    log_as_json(settings.state_dir / "stack.log")
+    set_up_logs(settings, settings.stack_log)
     try:
         return _serve(settings) if arguments.command == "serve" else _demo(settings, arguments.vcf)
     except (StackRunning, DemoFailed, Permanent, OSError, EmulatorMissing, EmulatorFailed, ProcessFailed) as error:
@@ -56,7 +55,7 @@ def _serve(settings: Settings) -> int:
     with _running(settings) as up:
         register_demo(runtime.ports())
         print(f"API  {up.api}/api/v1   (docs: {up.api}/docs)")
-        print(f"state  {settings.state_dir.resolve()}   log  {settings.state_dir / 'stack.log'}")
+        print(f"state  {settings.state_dir.resolve()}   log  {settings.stack_log}")
         if settings.backend == "emulators":
             print(f"logs of each process  {settings.home / 'logs'}   its emulators, for Google's own clients:")
             print("".join(f"  export {name}={os.environ[name]}\n" for name in EMULATORS.values()), end="")

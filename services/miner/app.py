@@ -18,6 +18,7 @@ from services.miner.api import (
     saved_filters,
     variants,
 )
+from services.miner.observed import Observed
 
 DESCRIPTION = """\
 Analyses of a clinical sequencing laboratory: one run of a configured pipeline against a sample's inputs.
@@ -38,6 +39,7 @@ def create_app() -> FastAPI:
         redirect_slashes=False,
     )
     problems.install(app)
+    app.add_middleware(Observed)
     api = APIRouter(prefix="/api/v1")
     for resource in (projects, pipelines, analyses, orders, panels, saved_filters, outputs, variants, ops, events):
         api.include_router(resource.router)

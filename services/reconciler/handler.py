@@ -9,7 +9,9 @@ from itertools import islice
 
 from pydantic import ValidationError
 
+from shared import tracing
 from shared.delivery import Delivery
+from shared.domain.about import about_document
 from shared.domain.analysis import UNFINISHED, Analysis, IngestStatus, Status
 from shared.domain.clock import iso
 from shared.domain.errors import Permanent, Transient
@@ -17,6 +19,7 @@ from shared.domain.events import EventType, event_about
 from shared.domain.job import JobState
 from shared.domain.order import Order
 from shared.domain.silence import due
+from shared.logs import Line, bound, why
 from shared.ports import Order as By
 from shared.ports import Ports, Query, Stored, Where
 from shared.steps.announce import announce, message_of
@@ -166,12 +169,18 @@ def _all(ports: Ports, query: Query) -> Iterator[Stored]:
 
 
 def _each(stored: Stored, ports: Ports, act: Callable[[Ports, Stored], None]) -> None:
-    try:
-        act(ports, stored)
-    except (Transient, Permanent) as error:
-        log.warning("left to the next round", extra={"document": stored.path, "reason": str(error)})
-    except ValidationError:  # written by a newer version, or by hand
-        log.exception("not a document that this version understands", extra={"document": stored.path})
+    subject = about_document(stored.path)
+    with bound(**subject), tracing.span("reconcile one", subject):
+        try:
+            act(ports, stored)
+        except (Transient, Permanent) as error:
+            log.warning(Line.NEXT_ROUND, extra={"document": stored.path, "reason": why(error)})
+            tracing.failed(error)
+        except ValidationError as error:  # written by a newer version, or by hand
+            fields = ", ".join(sorted({str(found["loc"][:1]) for found in error.errors(include_input=False)}))
+            reason = f"{error.error_count()} fields: {fields}"
+            log.exception(Line.NOT_UNDERSTOOD, extra={"document": stored.path, "reason": reason})
+            tracing.failed(error)
 
 
 def _loaded(stored: Stored) -> Loaded:

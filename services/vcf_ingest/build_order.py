@@ -8,14 +8,15 @@ from collections.abc import Callable
 from datetime import timedelta
 
 from services.vcf_ingest.joining import Join, build
+from services.vcf_ingest.process import run_as_process
 from services.vcf_ingest.table_join import join_tables
 from services.vcf_ingest.work import LeaseLost
 from shared.domain import paths
-from shared.domain.errors import Permanent, Transient
+from shared.domain.errors import Permanent
 from shared.domain.lifecycle import Unchanged
 from shared.domain.order import Order, OrderAnswer
 from shared.domain.order_cache import cache_failed, cache_ready, next_step, renew
-from shared.logs import log_as_json
+from shared.logs import why
 from shared.ports import Ports
 from shared.runtime import ports as the_ports
 from shared.steps import seen
@@ -55,7 +56,7 @@ def _build_once(ports: Ports, path: str, holder: str, join: Join, how: KeyFiles)
         built = build(ports, order.bucket, wanted, lease.keep, join, how)
     except Permanent as error:
         reason = str(error)
-        log.error("order not built", extra={"order_id": order.id, "project": order.project, "reason": reason})
+        log.error("order not built", extra={"order_id": order.id, "project": order.project, "reason": why(error)})
         return _finish(ports, path, holder, lambda current: cache_failed(current, reason, ports.clock()))
     return _finish(ports, path, holder, lambda current: cache_ready(current, built, ports.clock(), ports.rules.policy))
 
@@ -103,10 +104,8 @@ class _Lease:
 
 
 if __name__ == "__main__":
-    log_as_json()
     named_project, named_order, lease_holder = sys.argv[1:]
-    try:
-        build_order(the_ports(), named_project, named_order, lease_holder)
-    except Transient as error:  # the stack was stopped, or a service does not answer
-        log.warning("left until the lease runs out", extra={"order_id": named_order, "reason": str(error)})
-        sys.exit(1)
+    run_as_process(
+        "order build", {"order_id": named_order, "project": named_project},
+        lambda: build_order(the_ports(), named_project, named_order, lease_holder),
+    )

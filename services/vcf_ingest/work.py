@@ -22,6 +22,7 @@ import pyarrow.parquet as pq
 
 from services.vcf_ingest.joining import Join, own_cache
 from services.vcf_ingest.table_join import join_tables
+from shared import tracing
 from shared.domain import paths
 from shared.domain.analysis import Analysis, IngestedFile, Output
 from shared.domain.errors import Conflict, Permanent
@@ -29,6 +30,7 @@ from shared.domain.ingest import STARTING, WAITING, holds_lease, ingest_failed, 
 from shared.domain.lifecycle import Answer, Unchanged
 from shared.domain.members import Source
 from shared.domain.pipeline import OutputKind
+from shared.logs import Line, why
 from shared.ports import Ports
 from shared.steps.announce import announce
 from shared.steps.outputs import every_output
@@ -96,7 +98,8 @@ def work(ports: Ports, project: str, analysis_id: str, holder: str, tables: Tabl
         log.warning("another holder has the lease", extra={"analysis_id": analysis_id})
     except Permanent as error:
         reason = str(error)
-        log.error("ingest failed", extra={"analysis_id": analysis_id, "project": project, "reason": reason})
+        log.error(Line.INGEST_FAILED, extra={"analysis_id": analysis_id, "project": project, "reason": why(error)})
+        tracing.failed(error)
         _finish(ports, lease, lambda current: ingest_failed(current, reason, ports.clock()))
     else:
         _finish(ports, lease, lambda current: ingest_ready(

@@ -14,6 +14,7 @@ from shared.domain.request import RequestRefused, SubmitRequest
 from shared.ports import Create, Order, Ports, Query, Where
 from shared.steps.projects import project as find_project
 from shared.steps.store import ATTEMPTS, Loaded
+from shared.steps.transitions import log_transitions
 
 
 def accept(
@@ -39,6 +40,7 @@ def accept(
         except Conflict:
             _refuse_a_taken_slug(ports, claim, analysis)
             continue  # another delivery of the same request was faster
+        log_transitions(None, analysis)
         return Loaded(analysis, versions[1])
     raise Conflict(paths.analysis_doc(request.project, request.analysis_id))
 

@@ -12,6 +12,7 @@ from typing import Any
 
 from shared.domain.errors import Conflict, Transient
 from shared.domain.events import Event
+from shared.logs import Line, why
 from shared.ports import Bus, Message, Stored, Update
 from shared.ports import Documents as DocumentsPort
 from shared.steps.store import ATTEMPTS
@@ -27,7 +28,7 @@ def publish_unsent(bus: Bus, data: Mapping[str, Any]) -> frozenset[str]:
         try:
             bus.publish(event.type.topic, message_of(event))
         except Transient as error:
-            log.warning("not published, left to the reconciler", extra={"event_id": event.id, "reason": str(error)})
+            log.warning(Line.NOT_PUBLISHED, extra={"event_id": event.id, "reason": why(error)})
             break
         published.add(event.id)
     return frozenset(published)

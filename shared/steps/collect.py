@@ -18,6 +18,7 @@ from shared.domain.json_text import read_json
 from shared.domain.outputs import Collected, classify
 from shared.domain.part import shorten
 from shared.domain.pipeline import Pipeline
+from shared.logs import why
 from shared.ports import Ports
 
 LARGEST_METRICS_BYTES = 50_000
@@ -59,7 +60,7 @@ def _keep_logs(ports: Ports, analysis: Analysis, job: JobSeen) -> str | None:
             if tail:
                 ports.objects.write(analysis.bucket, f"{analysis.folder}logs/task-{task.index}.txt", tail)
         except Unavailable as error:
-            log.warning("log not kept", extra={"analysis_id": analysis.id, "reason": str(error)})
+            log.warning("log not kept", extra={"analysis_id": analysis.id, "reason": why(error)})
             return last_line
         lines = tail.decode(errors="replace").strip().splitlines()
         last_line = last_line or (shorten(lines[-1], 300) if lines else None)

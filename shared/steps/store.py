@@ -9,6 +9,7 @@ from shared.domain.analysis import Analysis
 from shared.domain.errors import Conflict, NotFound
 from shared.domain.lifecycle import Advanced, Unchanged
 from shared.ports import Documents, Stored, Update
+from shared.steps.transitions import log_transitions
 
 ATTEMPTS = 30
 """Conflicts in a row before the event is left to redelivery. Each one means that somebody else got on."""
@@ -52,5 +53,6 @@ def decide(
         except Conflict:
             loaded = load(documents, path)
             continue
+        log_transitions(loaded.analysis, answer.analysis)
         return Loaded(answer.analysis, version), None
     raise Conflict(path)

@@ -27,7 +27,7 @@ ACCOUNT = "iflow-push@lab.iam.gserviceaccount.com"
 AUDIENCE = "https://iflow-submit.lab.example"
 FUNCTIONS = sorted({spec.function for spec in topology().subscriptions.values()})
 HEAVY = ("google.cloud.firestore", "google.cloud.pubsub_v1", "google.cloud.storage", "google.cloud.batch_v1", "grpc",
-         "pyarrow", "duckdb", "cyvcf2", "pysam")
+         "pyarrow", "duckdb", "cyvcf2", "pysam", "opentelemetry")
 COLD_START_S = 1.5
 """Of processor time, with an allowance for a slower machine; measured: 0.2 s, and 0.1 s before it for the framework."""
 

@@ -9,13 +9,15 @@ import base64
 import importlib
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 
 from cloudevents.http.event import CloudEvent
 
 from shared.adapters.embedded.bus import Leased, SqliteBus
+from shared.domain.about import about
 from shared.domain.errors import Transient
+from shared.logs import why
 from shared.ports import Clock
 from shared.topology import Topology
 
@@ -74,10 +76,10 @@ class Dispatcher:
         try:
             self._functions[name](cloud_event(delivery))
         except Transient as error:
-            log.warning("will be delivered again", extra={"subscription": name, "reason": str(error)})
+            log.warning("will be delivered again", extra=_said_of(delivery, error))
             self._bus.refuse(delivery, str(error))
         except Exception as error:
-            log.exception("the function failed; the message will be delivered again", extra={"subscription": name})
+            log.exception("the function failed; the message will be delivered again", extra=_said_of(delivery, error))
             self._bus.refuse(delivery, f"{type(error).__name__}: {error}")
         else:
             self._bus.acknowledge(delivery)
@@ -91,6 +93,13 @@ class Dispatcher:
         if due is None:
             return LONGEST_WAIT_S
         return min(LONGEST_WAIT_S, max(0.001, due - self._clock().timestamp()))
+
+
+def _said_of(delivery: Leased, error: Exception) -> Mapping[str, str]:
+    found = about(delivery.message.attributes, delivery.message.data)
+    return {
+        **found, "message_id": delivery.message_id, "subscription": delivery.subscription, "reason": why(error)
+    }
 
 
 def cloud_event(delivery: Leased) -> CloudEvent:

@@ -6,9 +6,11 @@ import logging
 import os
 import subprocess
 import sys
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from shared import tracing
 from shared.domain.analysis import Analysis
 from shared.domain.order import Order
 from shared.domain.order_cache import program_of
@@ -26,12 +28,12 @@ class ProcessLauncher:
         self._pool = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="ingest")
 
     def launch(self, subject: Analysis | Order, holder: str) -> float:
-        self._pool.submit(self._run, subject, holder)
+        self._pool.submit(self._run, subject, holder, tracing.environment())
         return 0
 
-    def _run(self, subject: Analysis | Order, holder: str) -> None:
+    def _run(self, subject: Analysis | Order, holder: str, trace: Mapping[str, str]) -> None:
         command = [sys.executable, "-m", *program_of(subject, holder)]
-        ended = subprocess.run(command, env=self._environment, stdin=subprocess.DEVNULL, check=False)
+        ended = subprocess.run(command, env={**self._environment, **trace}, stdin=subprocess.DEVNULL, check=False)
         if ended.returncode:
             reason = f"exit code {ended.returncode}"
             log.error("the work on variants died", extra={"document": subject.doc_path, "reason": reason})

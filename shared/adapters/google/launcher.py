@@ -7,11 +7,13 @@ its lease as it works; when it dies the lease runs out, and the reconciler has i
 from __future__ import annotations
 
 import logging
+import os
 import subprocess
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from shared import tracing
 from shared.adapters.google.calls import attempt
 from shared.domain.acceptance import MOUNT, labels_of
 from shared.domain.analysis import Analysis
@@ -90,7 +92,7 @@ def work_job(subject: Analysis | Order, holder: str, jobs: IngestJobs) -> JobSpe
         parent=jobs.parent,
         job_id=f"{step}-{subject.id}-{holder[:8]}",
         runnables=(Runnable(jobs.image, ("python", "-m", *program_of(subject, holder))),),
-        environment=jobs.environment,
+        environment={**jobs.environment, **tracing.environment()},
         bucket=subject.bucket,
         mount_path=MOUNT,
         machine_type="e2-standard-4",
@@ -112,7 +114,10 @@ def work_job(subject: Analysis | Order, holder: str, jobs: IngestJobs) -> JobSpe
 def _run(subject: Analysis | Order, holder: str) -> None:
     command = [sys.executable, "-m", *program_of(subject, holder)]
     try:
-        code = subprocess.run(command, stdin=subprocess.DEVNULL, check=False, timeout=IN_FUNCTION_S).returncode
+        code = subprocess.run(
+            command, env={**os.environ, **tracing.environment()}, stdin=subprocess.DEVNULL, check=False,
+            timeout=IN_FUNCTION_S,
+        ).returncode
     except subprocess.TimeoutExpired:
         code = None
     if code != 0:
