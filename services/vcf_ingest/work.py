@@ -1,8 +1,8 @@
 """The work of an ingest: every output VCF becomes a variant table, all of them one cache, and one commit shows it.
 
 Runs where its lease's holder put it: a process of its own on one machine, a Batch job for large files. A table is
-immutable and named by its VCF's checksum and the schema version, so work that was done once is found again, and a
-reader sees the old tables or the new ones.
+immutable and named by the schema version, its VCF's checksum and the pipeline's mapping of annotations, so work that
+was done once is found again, and a reader sees the old tables or the new ones.
 """
 
 from __future__ import annotations
@@ -37,6 +37,7 @@ from shared.steps.outputs import every_output
 from shared.steps.seen import PARQUET as KEY_FILES
 from shared.steps.seen import KeyFiles
 from shared.steps.store import Loaded, as_stored, decide, load
+from shared.variants.mapping import NOTHING_MAPPED, AnnotationMapping
 from shared.variants.report import TableReport
 from shared.variants.schema import SCHEMA_VERSION
 from shared.variants.table import build_table
@@ -126,22 +127,30 @@ def _vcfs(ports: Ports, analysis: Analysis) -> list[Output]:
 def _ingest(ports: Ports, analysis: Analysis, vcf: Output, lease: _Lease, tables: Tables) -> Ingested:
     """The table of one VCF, found in the bucket or built and put there."""
     with ports.objects.local(analysis.bucket, vcf.path) as file:
-        table = f"cache/variants/v{SCHEMA_VERSION}/{_sha256(file)}.parquet"
+        mapping = _mapping(analysis)
+        name = "-".join(filter(None, (_sha256(file), mapping.digest)))
+        table = f"cache/variants/v{SCHEMA_VERSION}/{name}.parquet"
         if ports.objects.stat(analysis.bucket, table) is None:
-            report = _build(ports, analysis, file, vcf, table, lease, tables)
+            report = _build(ports, analysis, file, vcf, table, mapping, lease, tables)
         else:
             with ports.objects.local(analysis.bucket, table) as built:
                 report = tables.read(built)
     return Ingested(_counts(vcf, table, report), _short(report))
 
 
+def _mapping(analysis: Analysis) -> AnnotationMapping:
+    said = analysis.pipeline.definition.get("annotations") or {}
+    return AnnotationMapping(**said) if said else NOTHING_MAPPED
+
+
 def _build(
-    ports: Ports, analysis: Analysis, file: Path, vcf: Output, table: str, lease: _Lease, tables: Tables
+    ports: Ports, analysis: Analysis, file: Path, vcf: Output, table: str, mapping: AnnotationMapping, lease: _Lease,
+    tables: Tables,
 ) -> Mapping[str, Any]:
     with tempfile.TemporaryDirectory(prefix="iflow-ingest-") as folder:
         built = Path(folder) / "table.parquet"
         report = tables.build(
-            file, built, progress=lambda records: lease.keep(f"{vcf.path}: {records:,} records read.")
+            file, built, mapping=mapping, progress=lambda records: lease.keep(f"{vcf.path}: {records:,} records read.")
         )
         seen = ports.objects.stat(analysis.bucket, vcf.path)
         if seen is None or seen.generation != vcf.generation:

@@ -171,6 +171,19 @@ class Output(_Strict):
         return self
 
 
+class Annotations(_Strict):
+    """Where the pipeline's VCFs hold its own classification: an INFO key, or a field of CSQ, ANN or BCSQ, for each."""
+
+    tier: str | None = Field(
+        default=None, min_length=1, description="AMP/ASCO/CAP tier, such as ISEQ_REPORT_AMP_CLASSIFICATION."
+    )
+    acmg_class: str | None = Field(default=None, min_length=1, description="ACMG/AMP class.")
+    gene: str | None = Field(
+        default=None, min_length=1,
+        description="Symbol of the gene that a variant is reported for, such as ISEQ_REPORT_GENE_SYMBOL.",
+    )
+
+
 class Pipeline(_Strict):
     """One version of a pipeline. A version that was once registered never changes."""
 
@@ -195,6 +208,9 @@ class Pipeline(_Strict):
         description="Longest time of one attempt of a task in seconds; over it, the attempt ends with 50005.",
     )
     outputs: Some[Output] = Field(description="What it leaves in analyses/{slug}/.")
+    annotations: Annotations | None = Field(
+        default=None, description="Its own fields of classification, shown and filtered by as tier, class and gene."
+    )
     price_table: str = Field(min_length=1, max_length=63, description="Price table of its cost estimate.")
 
     @field_validator("inputs")
@@ -238,6 +254,8 @@ def validate_inputs(pipeline: Pipeline, inputs: object) -> list[Reason]:
 
 
 def definition_digest(pipeline: Pipeline) -> str:
-    """`sha256:` and 64 hex digits over the canonical JSON of the definition, defaults filled in."""
-    text = json.dumps(pipeline.model_dump(mode="json"), sort_keys=True, separators=(",", ":"))
+    """`sha256:` and 64 hex digits over the canonical JSON of the definition, defaults filled in; without `annotations`
+    where there is none, as definitions were before they could have any."""
+    without = {"annotations"} if pipeline.annotations is None else set()
+    text = json.dumps(pipeline.model_dump(mode="json", exclude=without), sort_keys=True, separators=(",", ":"))
     return f"sha256:{hashlib.sha256(text.encode()).hexdigest()}"

@@ -5,6 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
+import numpy as np
+import numpy.typing as npt
+
+Ints = npt.NDArray[np.int64]
+
 _MAIN = {**{str(i): str(i) for i in range(1, 23)}, "X": "X", "Y": "Y", "M": "MT", "MT": "MT"}
 
 # NCBI RefSeq accessions of the chromosomes: NC_000001 ... NC_000024 (X is 23, Y is 24), NC_012920 (mitochondrion).
@@ -18,6 +23,15 @@ _OTHER_LENGTHS = {
     "X": {155270560: "GRCh37", 156040895: "GRCh38"}, "2": {243199373: "GRCh37", 242193529: "GRCh38"},
     "1": _CHR1_LENGTHS,
 }
+# Pseudoautosomal regions, 1-based and included. GRCh37, GRCh38: https://www.ensembl.org/info/genome/genebuild/human_PARS.html
+# (Y of GRCh37 from the Genome Reference Consortium); T2T-CHM13v2.0: Rhie et al. 2023, table S1.
+_PAR = {
+    "GRCh37": {"X": ((60001, 2699520), (154931044, 155260560)), "Y": ((10001, 2649520), (59034050, 59363566))},
+    "GRCh38": {"X": ((10001, 2781479), (155701383, 156030895)), "Y": ((10001, 2781479), (56887903, 57217415))},
+    "T2T-CHM13v2.0": {"X": ((1, 2394410), (153925835, 154259566)), "Y": ((1, 2458320), (62122810, 62460029))},
+}
+SEX_REGIONS = ("X", "Y", "PAR")
+
 _REFSEQ_VERSION_OF_1 = {10: "GRCh37", 11: "GRCh38"}
 
 
@@ -29,6 +43,17 @@ def canonical(contig: str) -> str:
     if found := _REFSEQ.match(contig):
         return _REFSEQ_NAMES.get(int(found[1]), contig)
     return "MT" if contig.startswith("NC_012920.") else contig
+
+
+def sex_regions(chrom: str, positions: Ints, build: str | None) -> npt.NDArray[np.int8] | None:
+    """For each position of a chromosome (canonical name) its place in SEX_REGIONS; None where it is neither X nor Y.
+    Where the assembly is not known all of X is X, and all of Y is Y."""
+    if chrom not in ("X", "Y"):
+        return None
+    found = np.full(len(positions), SEX_REGIONS.index(chrom), np.int8)
+    for start, end in _PAR.get(build or "", {}).get(chrom, ()):
+        found[(positions >= start) & (positions <= end)] = SEX_REGIONS.index("PAR")
+    return found
 
 
 def assembly(lengths: Mapping[str, int | None], header_text: str) -> str | None:

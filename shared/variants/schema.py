@@ -25,11 +25,30 @@ Site columns
     rsid            string   the first rs number among them
     qual            double   null for `.`
     filters         list<string>   [PASS] when all passed, null for `.` (not filtered)
+    sex_region      string   X or Y outside the pseudoautosomal regions of the header's assembly, PAR inside them
+                             (contigs.py); where the assembly is not known X or Y; null on other contigs
 
-Annotation columns: of the transcript that `annotations.py` chooses; null where the file is not annotated
-    gene, consequence, impact, transcript, hgvsc, hgvsp   string; consequence holds Sequence Ontology terms joined by &
+Annotation columns: of the row's own allele; null where the file does not say
+    gene            string   symbol: of the pipeline's own mapping where it names one, else of the chosen transcript
+    gene_id, transcript, exon, hgvsc, hgvsp, hgvsg   string   of the chosen transcript, as written, percent-decoded;
+                             exon is number/total, such as 5/12
+    transcript_rule string   why it was chosen: mane_select, mane_plus_clinical, canonical, most_severe (annotations.py)
+    consequence     string   of the chosen transcript: Sequence Ontology terms joined by & (short names of bcftools csq
+                             are spelled out)
+    impact          string   HIGH, MODERATE, LOW, MODIFIER: as the annotation states it, else by Ensembl's table
     impact_rank     int8     3 HIGH, 2 MODERATE, 1 LOW, 0 MODIFIER
-    af_max          double   highest population frequency that the annotation gives for this allele
+    genes           list<string>   symbols of all transcripts, each once, in the file's order
+    worst_impact_rank   int8     the highest among all transcripts, so never less than impact_rank
+    worst_consequence, worst_gene, worst_transcript   string   of the transcript with the most severe consequence
+    clinvar         list<string>   ClinVar significances in one spelling (clinical.py), from the annotation's CLIN_SIG
+                             or CLNSIG, else from INFO; words that ClinVar does not have are kept and noted
+    af_max          double   highest population frequency that the annotation, or else INFO, gives for this allele
+    af_gnomad_exome, af_gnomad_genome   double   over all populations
+    cadd_phred, revel, spliceai_max     double   in-silico scores; spliceai_max of the four delta scores
+    sift, polyphen  string   what they predict; `sift_score` and `polyphen_score` (double) are their scores
+    tier            string   AMP/ASCO/CAP tier by the mapping: IA IB I II III IV, else as written
+    acmg_class      string   by the mapping: pathogenic, likely_pathogenic, uncertain_significance, likely_benign,
+                             benign, else as written
 
 INFO columns: one per declared key, `info_<key>`, of its type (Integer int64, Float double, Flag bool, else string)
     Number=1        a value
@@ -47,8 +66,11 @@ Sample columns: `s<i>_...`, i the 0-based position in the file's #CHROM line; na
 `samples`, so that an order cache can pick the columns of the sample that has a role
     s<i>_gt         string   as written
     s<i>_phased     bool     every allele is phased with the others (`|` throughout, 4.4's leading mark included)
+    s<i>_phase_set  string   FORMAT PS as written: genotypes are phased with each other within one set
     s<i>_zygosity   string   of this row's allele, see genotype.py: hom_ref het het_alt hom_alt hemi_ref hemi_alt
-                             partial_ref partial_alt other_alt no_call; null without GT
+                             partial_ref partial_alt other_alt no_call; null without GT. By what the genotype holds
+                             alone: a sample's sex is the order's, not the file's, so that a man's 0/1 or 1/1 where
+                             sex_region is X or Y is read as hemizygous by the order cache
     s<i>_carries    bool     the genotype holds this row's allele at least once
     s<i>_dp, s<i>_gq          int64, double   FORMAT DP and GQ
     s<i>_ad_ref, s<i>_ad_alt  int64   reads for the reference and for this allele; depths.py says where they come from
@@ -57,7 +79,8 @@ Sample columns: `s<i>_...`, i the 0-based position in the file's #CHROM line; na
     s<i>_fmt_other  list<struct<key, value>>, as info_other
 
 File metadata: schema_version, header (text, as repaired), samples (JSON list), columns (JSON: column -> VCF key),
-assembly, report (JSON, see report.py). No time and no path: the same VCF gives the same bytes.
+assembly, mapping (JSON: the pipeline's own fields), report (JSON, see report.py). No time and no path: the same VCF and
+mapping give the same bytes, whatever the number of workers.
 """
 
 from __future__ import annotations
@@ -71,7 +94,7 @@ import pyarrow as pa
 from shared.variants.vcf.header import Declaration, Header
 from shared.variants.vcf.values import ARROW_TYPES
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 OTHER = pa.list_(pa.struct([("key", pa.string()), ("value", pa.string())]))
 _STRINGS = pa.list_(pa.string())
@@ -82,16 +105,24 @@ SITE_FIELDS: tuple[tuple[str, pa.DataType], ...] = (
     ("record", pa.int64()), ("line", pa.int64()), ("variant_type", pa.string()), ("sv_type", pa.string()),
     ("length", pa.int64()), ("key", pa.string()), ("key_pos", pa.int64()), ("key_ref", pa.string()),
     ("key_alt", pa.string()), ("ids", _STRINGS), ("rsid", pa.string()), ("qual", pa.float64()), ("filters", _STRINGS),
+    ("sex_region", pa.string()),
 )
 
 ANNOTATION_FIELDS: tuple[tuple[str, pa.DataType], ...] = (
-    ("gene", pa.string()), ("consequence", pa.string()), ("impact", pa.string()), ("impact_rank", pa.int8()),
-    ("transcript", pa.string()), ("hgvsc", pa.string()), ("hgvsp", pa.string()), ("af_max", pa.float64()),
+    ("gene", pa.string()), ("gene_id", pa.string()), ("transcript", pa.string()), ("transcript_rule", pa.string()),
+    ("exon", pa.string()), ("consequence", pa.string()), ("impact", pa.string()), ("impact_rank", pa.int8()),
+    ("hgvsc", pa.string()), ("hgvsp", pa.string()), ("hgvsg", pa.string()), ("genes", _STRINGS),
+    ("worst_impact_rank", pa.int8()), ("worst_consequence", pa.string()), ("worst_gene", pa.string()),
+    ("worst_transcript", pa.string()), ("clinvar", _STRINGS), ("af_max", pa.float64()),
+    ("af_gnomad_exome", pa.float64()), ("af_gnomad_genome", pa.float64()), ("cadd_phred", pa.float64()),
+    ("revel", pa.float64()), ("spliceai_max", pa.float64()), ("sift", pa.string()), ("sift_score", pa.float64()),
+    ("polyphen", pa.string()), ("polyphen_score", pa.float64()), ("tier", pa.string()), ("acmg_class", pa.string()),
 )
 
 SAMPLE_FIELDS: tuple[tuple[str, pa.DataType], ...] = (
-    ("gt", pa.string()), ("phased", pa.bool_()), ("zygosity", pa.string()), ("carries", pa.bool_()),
-    ("dp", pa.int64()), ("gq", pa.float64()), ("ad_ref", pa.int64()), ("ad_alt", pa.int64()), ("vaf", pa.float64()),
+    ("gt", pa.string()), ("phased", pa.bool_()), ("phase_set", pa.string()), ("zygosity", pa.string()),
+    ("carries", pa.bool_()), ("dp", pa.int64()), ("gq", pa.float64()), ("ad_ref", pa.int64()),
+    ("ad_alt", pa.int64()), ("vaf", pa.float64()),
 )
 
 # FORMAT keys whose whole content is in the fields above.

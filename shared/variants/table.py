@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Callable, Iterator
+from dataclasses import asdict
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pyarrow as pa
 
 from shared.variants.contigs import assembly
+from shared.variants.mapping import NOTHING_MAPPED, AnnotationMapping
 from shared.variants.order import Order
 from shared.variants.parallel import in_order
 from shared.variants.parquet import TableWriter
@@ -24,9 +26,13 @@ from shared.variants.vcf.header_checks import check_header
 from shared.variants.vcf.lines import VcfText
 
 
-def build_table(vcf: Path, out: Path, *, progress: Callable[[int], None] | None = None) -> TableReport:
+def build_table(
+    vcf: Path, out: Path, *, mapping: AnnotationMapping = NOTHING_MAPPED,
+    progress: Callable[[int], None] | None = None,
+) -> TableReport:
     """Writes the variant table of `vcf` (plain, gzip or BGZF text, or BCF 2.2) to `out`, which appears whole or not.
 
+    `mapping` names the pipeline's own fields of classification; the table's content depends on it, so its name has to.
     `progress` is called now and then with the number of records read so far. An index beside the file is not used.
     Raises VcfRefused, with record and line, where the file is truncated, corrupt or not a VCF; OSError where it cannot
     be read or `out` not be written.
@@ -36,7 +42,7 @@ def build_table(vcf: Path, out: Path, *, progress: Callable[[int], None] | None 
     check_header(text.header, notes)
     with TemporaryDirectory(prefix=f".{out.name}.", dir=out.parent) as scratch:
         ready = Path(scratch) / "table.parquet"
-        report = _Build(text, notes, Path(scratch), progress).write(ready)
+        report = _Build(text, mapping, notes, Path(scratch), progress).write(ready)
         ready.replace(out)
     return report
 
@@ -44,8 +50,9 @@ def build_table(vcf: Path, out: Path, *, progress: Callable[[int], None] | None 
 class _Build:
     """One run. Rows are written in the file's order; if that is not the table's order, they are sorted on disk."""
 
-    def __init__(self, text: VcfText, notes: Notes, scratch: Path, progress: Callable[[int], None] | None) -> None:
-        self._text, self._notes, self._scratch, self._progress = text, notes, scratch, progress
+    def __init__(self, text: VcfText, mapping: AnnotationMapping, notes: Notes, scratch: Path,
+                 progress: Callable[[int], None] | None) -> None:
+        self._text, self._mapping, self._notes, self._scratch, self._progress = text, mapping, notes, scratch, progress
         self._schema = table_schema(text.header)
         self._arrow = self._schema.arrow()
         self._order = Order(notes)
@@ -68,7 +75,7 @@ class _Build:
             return self._finish(writer)
 
     def _batches(self) -> Iterator[pa.RecordBatch]:
-        converter = Converter(self._text.header, self._schema)
+        converter = Converter(self._text.header, self._schema, self._mapping)
         for converted in in_order(converter.convert, self._text.blocks()):
             self._notes.extend(converted.notes)
             index = self._order.add(converted)
@@ -90,7 +97,7 @@ class _Build:
     def _finish(self, writer: TableWriter) -> TableReport:
         report = self._totals.report(self._text.header, self._order, self._notes)
         report.check()
-        writer.describe(_metadata(self._text.header, self._schema, report))
+        writer.describe(_metadata(self._text.header, self._schema, self._mapping, report))
         return report
 
 
@@ -124,10 +131,13 @@ class _Totals:
         )
 
 
-def _metadata(header: Header, schema: TableSchema, report: TableReport) -> dict[str, str]:
+def _metadata(
+    header: Header, schema: TableSchema, mapping: AnnotationMapping, report: TableReport
+) -> dict[str, str]:
     return {
         "schema_version": str(SCHEMA_VERSION), "header": header.text, "samples": json.dumps(header.samples),
-        "columns": json.dumps(schema.keys()), "assembly": report.assembly or "", "report": json.dumps(report.to_json()),
+        "columns": json.dumps(schema.keys()), "assembly": report.assembly or "",
+        "mapping": json.dumps(asdict(mapping)), "report": json.dumps(report.to_json()),
     }
 
 

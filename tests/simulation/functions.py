@@ -31,6 +31,7 @@ from shared.ports import Message, Ports
 from shared.steps.dead_letters import keep_forwarded
 from shared.steps.seen import KeyFiles
 from shared.topology import Topology, topology
+from shared.variants.mapping import AnnotationMapping
 from shared.variants.report import SampleCounts, TableReport, VcfRefused
 from shared.variants.seen import Run
 from tests.simulation.faults import Faults
@@ -181,7 +182,9 @@ class Workers:
         out.write_text(json.dumps({"rows": rows, "samples": names, "seen": counted}))
         return {"rows": rows}
 
-    def _build(self, vcf: Path, table: Path, *, progress: Callable[[int], None]) -> TableReport:
+    def _build(
+        self, vcf: Path, table: Path, *, mapping: AnnotationMapping, progress: Callable[[int], None]
+    ) -> TableReport:
         """Takes up to some minutes while faults last, so that leases are renewed, and run out."""
         text = vcf.read_text()
         if not text.startswith("VCF of"):

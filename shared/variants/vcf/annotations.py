@@ -1,12 +1,12 @@
-"""The basic annotation columns, from VEP's CSQ, SnpEff's ANN or bcftools' BCSQ, by the format that the header states.
+"""The annotation columns, from VEP's CSQ, SnpEff's ANN or bcftools' BCSQ, and from INFO keys of their own.
 
 All transcripts stay in the raw INFO column. The one shown is chosen among those of the row's own allele: MANE Select,
 then MANE Plus Clinical, then canonical, and within each the most severe consequence; the first in the file of equals.
+The worst is the most severe of them all, by the same order.
 """
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,154 +15,116 @@ import pyarrow.compute as pc
 
 from shared.variants.report import Notes
 from shared.variants.vcf.alleles import Rows
-from shared.variants.vcf.consequences import IMPACTS, impact, severity
+from shared.variants.vcf.consequences import IMPACTS, impact, ontology_terms, severity, unknown_terms
+from shared.variants.vcf.entries import Chosen, Entries, Layout
 from shared.variants.vcf.fields import Held, any_true
-from shared.variants.vcf.header import Header
-from shared.variants.vcf.lines import Block
-from shared.variants.vcf.spans import Bools, Ints, Spans, ranges, take
-from shared.variants.vcf.values import decoded, numbers
+from shared.variants.vcf.lines import Block, shown
+from shared.variants.vcf.scores import highest
+from shared.variants.vcf.spans import Bools, Ints, lists, ranges
+from shared.variants.vcf.values import decoded
 
-# What a field is called by VEP, SnpEff and bcftools csq.
-_NAMES: dict[str, tuple[str, ...]] = {
-    "allele": ("Allele",), "allele_number": ("ALLELE_NUM",), "consequence": ("Consequence", "Annotation"),
-    "impact": ("IMPACT", "Annotation_Impact"), "gene": ("SYMBOL", "Gene_Name", "gene"),
-    "transcript": ("Feature", "Feature_ID", "transcript"), "hgvsc": ("HGVSc", "HGVS.c"),
-    "hgvsp": ("HGVSp", "HGVS.p"), "mane_select": ("MANE_SELECT", "MANE"), "mane_plus": ("MANE_PLUS_CLINICAL",),
-    "canonical": ("CANONICAL",), "dna_change": ("dna_change",),
-}
-# Population frequencies: 1000 Genomes (AF, AFR_AF ...), ESP (AA_AF, EA_AF), ExAC, gnomAD in its spellings.
-_MAX_AF = "MAX_AF"
-_FREQUENCY = re.compile(
-    r"^(?:AF|GMAF|(?:AFR|AMR|ASN|EAS|EUR|SAS|AA|EA)_(?:AF|MAF)|(?:gnomAD|ExAC).*AF.*)$", re.IGNORECASE
-)
-_KEYS = ("CSQ", "vep", "ANN", "BCSQ")
 _INDEX_BITS = 32
-
-
-@dataclass(frozen=True)
-class Layout:
-    """Where in an entry of INFO `key` each field stands; `frequencies` are the places of population frequencies."""
-
-    key: str
-    places: dict[str, int]
-    frequencies: tuple[int, ...]
-
-
-def annotation_layout(header: Header) -> Layout | None:
-    """The first of CSQ, vep, ANN and BCSQ that the header declares with a format; None without one."""
-    for key in _KEYS:
-        if key in header.info and (names := _format(header.info[key].description)):
-            places = {role: names.index(name) for role, known in _NAMES.items() for name in known if name in names}
-            highest = [names.index(_MAX_AF)] if _MAX_AF in names else []
-            others = [i for i, name in enumerate(names) if _FREQUENCY.match(name)]
-            if "consequence" in places:
-                return Layout(key, places, tuple(highest or others))
-    return None
-
-
-def _format(description: str) -> tuple[str, ...]:
-    """The field names in `... Format: A|B|C` (VEP, bcftools) or `...: 'A | B | C'` (SnpEff)."""
-    found = re.search(r"Format: *([^ ]+\|[^\"]*)", description) or re.search(r"'([^']*\|[^']*)'", description)
-    return tuple(name.strip(" []'\"") for name in found[1].split("|")) if found else ()
+RULES = ("mane_select", "mane_plus_clinical", "canonical", "most_severe")
 
 
 def annotate(
     block: Block, layout: Layout, held: Held, ref: pa.Array, rows: Rows, notes: Notes
-) -> dict[str, pa.Array]:
-    """The annotation columns by row. `held` are the texts of the layout's key by record, `ref` is REF by row."""
-    entries = _Entries(layout, held)
-    chosen = _choose(entries, _pairs(entries, ref, rows), len(rows))
-    lost = np.flatnonzero((chosen.index < 0) & (entries.speaking()[rows.record] > 0))
+) -> tuple[dict[str, pa.Array], Entries, Chosen]:
+    """(the columns of transcripts by row; the entries, and which is shown, for what else is read of them).
+
+    `held` are the texts of the layout's key by record, `ref` is REF by row.
+    """
+    entries = Entries(layout, held)
+    pairs = _pairs(entries, ref, rows)
+    kinds = _Consequences(block, entries, rows, pairs, notes)
+    best, chosen = _choose(pairs, kinds.preference(entries), len(rows))
+    _, worst = _choose(pairs, kinds.severity, len(rows))
+    lost = np.flatnonzero((best < 0) & (entries.speaking()[rows.record] > 0))
     if len(lost):
         what = f"no entry of {layout.key} is for this allele of the record"
         notes.add("annotation_allele", what, block.line(int(rows.record[lost[0]])), len(lost))
-    consequence = pc.utf8_ltrim(entries.picked("consequence", chosen), "*")
-    impacts = _impacts(entries.picked("impact", chosen), consequence)
-    return {
-        "gene": entries.picked("gene", chosen), "consequence": consequence, "impact": impacts,
-        "impact_rank": pc.index_in(impacts, pa.array(IMPACTS)).cast(pa.int8()),
-        "transcript": entries.picked("transcript", chosen),
-        "hgvsc": decoded(entries.picked("hgvsc", chosen)), "hgvsp": decoded(entries.picked("hgvsp", chosen)),
-        "af_max": _highest_frequency(entries, chosen),
-    }
+    columns = {name: entries.picked(name, chosen) for name in ("gene", "gene_id", "transcript", "exon")}
+    columns |= {name: decoded(entries.picked(name, chosen)) for name in ("hgvsc", "hgvsp", "hgvsg")}
+    columns["genes"] = _genes(entries, pairs, len(rows))
+    columns["transcript_rule"] = _rules(entries, best)
+    columns["consequence"], columns["impact"] = kinds.of(entries, chosen)
+    columns["impact_rank"] = _rank(columns["impact"])
+    columns["worst_consequence"], worst_impact = kinds.of(entries, worst)
+    columns["worst_impact_rank"] = pc.max_element_wise(_rank(worst_impact), columns["impact_rank"])
+    columns["worst_gene"] = entries.picked("gene", worst)
+    columns["worst_transcript"] = entries.picked("transcript", worst)
+    columns["af_max"] = highest(entries, layout.frequencies, chosen)
+    return columns, entries, chosen
 
 
-class _Entries:
-    """The entries (one transcript each, usually) of all records of a block; fields are cut out when asked for."""
+class _Consequences:
+    """The consequences of all entries, each spelling looked at once: `severity` by entry, 0 the most severe."""
 
-    def __init__(self, layout: Layout, held: Held) -> None:
-        self.layout = layout
-        self._counts, self._entries = held.texts.split(",")
-        self.first, self.count = np.zeros(held.owners, np.int64), np.zeros(held.owners, np.int64)
-        self.first[held.at] = np.cumsum(self._counts) - self._counts
-        self.count[held.at] = self._counts
-        self._bars = self._entries.text.positions("|")
-        self._low = np.searchsorted(self._bars, self._entries.starts)
-        self._inside = np.searchsorted(self._bars, self._entries.ends) - self._low
+    def __init__(self, block: Block, entries: Entries, rows: Rows, pairs: _Pairs, notes: Notes) -> None:
+        encoded = entries.field(entries.layout.places["consequence"]).to_arrow().dictionary_encode()
+        self._codes: Ints = encoded.indices.to_numpy().astype(np.int64)
+        terms = [ontology_terms(text) for text in encoded.dictionary.to_pylist()]
+        self._terms = pa.array([text or None for text in terms], pa.string())
+        self._impacts = pa.array([impact(text) for text in terms], pa.string())
+        self.severity: Ints = np.array([severity(text) for text in terms], np.int64)[self._codes]
+        for code, text in enumerate(terms):
+            if (odd := unknown_terms(text)) and (at := np.flatnonzero(self._codes[pairs.entry] == code)).size:
+                line = block.line(int(rows.record[pairs.row[at[0]]]))
+                notes.add("consequence", f"{', '.join(map(shown, odd))} is no consequence that is known", line, len(at))
 
-    def __len__(self) -> int:
-        return len(self._entries)
+    def preference(self, entries: Entries) -> Ints:
+        """By entry; lower is preferred."""
+        preferred: Ints = _tiers(entries) * 1000 + self.severity
+        return preferred
 
-    def field(self, place: int, which: Ints | None = None) -> Spans:
-        """Field `place` of the entries (of those in `which`, ascending); empty where an entry has no such field."""
-        at = np.arange(len(self)) if which is None else which
-        starts, ends = self._entries.starts[at], self._entries.ends[at]
-        low, inside = self._low[at], self._inside[at]
-        if not len(self._bars):
-            return Spans(self._entries.text, ends if place else starts, ends)
-        last = len(self._bars) - 1
-        begin = starts if place == 0 else self._bars[np.clip(low + place - 1, 0, last)] + 1
-        end = np.where(inside > place, self._bars[np.clip(low + place, 0, last)], ends)
-        there = inside >= place
-        return Spans(self._entries.text, np.where(there, begin, ends), np.where(there, end, ends))
-
-    def text(self, role: str, which: Ints | None = None) -> pa.Array | None:
-        place = self.layout.places.get(role)
-        return None if place is None else self.field(place, which).to_arrow()
-
-    def filled(self, role: str) -> Bools:
-        place = self.layout.places.get(role)
-        if place is None:
-            return np.zeros(len(self), np.bool_)
-        return self.field(place).sizes > 0
-
-    def is_pointer(self) -> Bools:
-        """Entries of bcftools csq such as `@1234`, which point to another record and say nothing themselves."""
-        pointers: Bools = self._entries.first_bytes() == ord("@")
-        return pointers
-
-    def speaking(self) -> Ints:
-        """The number of entries of each record that are no pointers."""
-        pointers = np.concatenate(([0], np.cumsum(self.is_pointer())))
-        counts: Ints = self.count - (pointers[self.first + self.count] - pointers[self.first])
-        return counts
-
-    def picked(self, role: str, chosen: _Chosen) -> pa.Array:
-        """The field of the entry chosen for each row, null where it is empty or none was chosen."""
-        place = self.layout.places.get(role)
-        return pa.nulls(len(chosen.index), pa.string()) if place is None else self.picked_at(place, chosen)
-
-    def picked_at(self, place: int, chosen: _Chosen) -> pa.Array:
-        spans = self.field(place, chosen.entries)
-        values = spans.to_arrow(spans.sizes > 0)
-        return values if chosen.one_each else take(values, chosen.index)
+    def of(self, entries: Entries, chosen: Chosen) -> tuple[pa.Array, pa.Array]:
+        """(consequence, impact) by row: the impact that the entry states, else that of its terms."""
+        codes = pa.array(np.append(self._codes[chosen.entries], 0)[chosen.index], mask=chosen.index < 0)
+        return self._terms.take(codes), pc.coalesce(entries.picked("impact", chosen), self._impacts.take(codes))
 
 
-@dataclass(frozen=True)
-class _Chosen:
-    """Row r shows entry `entries[index[r]]`, none where the index is -1; `entries` ascend."""
+def _tiers(entries: Entries) -> Ints:
+    """By entry the place in RULES of what it is."""
+    select, plus, canonical = (entries.filled(role) for role in ("mane_select", "mane_plus", "canonical"))
+    tiers: Ints = np.where(select, 0, np.where(plus, 1, np.where(canonical, 2, 3)))
+    return tiers
 
-    entries: Ints
-    index: Ints
-    one_each: bool
 
-    @classmethod
-    def of(cls, by_row: Ints) -> _Chosen:
-        """From the entry of each row, -1 for none."""
-        entries, back = np.unique(by_row[by_row >= 0], return_inverse=True)
-        index = np.full(len(by_row), -1, np.int64)
-        index[by_row >= 0] = back
-        return cls(entries, index, len(entries) == len(by_row) and bool((entries == by_row).all()))
+def _rules(entries: Entries, best: Ints) -> pa.Array:
+    if not len(entries):
+        return pa.nulls(len(best), pa.string())
+    return pa.array(RULES).take(pa.array(_tiers(entries)[np.maximum(best, 0)], mask=best < 0))
+
+
+def _rank(impacts: pa.Array) -> pa.Array:
+    return pc.index_in(impacts, pa.array(IMPACTS)).cast(pa.int8())
+
+
+def _genes(entries: Entries, pairs: _Pairs, rows: int) -> pa.Array:
+    """Every symbol once, in the file's order; null without any."""
+    place = entries.layout.places.get("gene")
+    if place is None or not len(pairs.row):
+        return pa.nulls(rows, pa.list_(pa.string()))
+    spans = entries.field(place)
+    encoded = spans.to_arrow(spans.sizes > 0).dictionary_encode()
+    codes = encoded.indices.fill_null(-1).to_numpy().astype(np.int64)[pairs.entry]
+    both = pairs.row << _INDEX_BITS | (codes + 1)
+    fresh = np.flatnonzero((codes >= 0) & np.concatenate(([True], both[1:] != both[:-1])))
+    if len(fresh) > len(np.unique(pairs.row[fresh])):
+        _, first = np.unique(both[fresh], return_index=True)
+        fresh = fresh[np.sort(first)]
+    counts = np.bincount(pairs.row[fresh], minlength=rows)
+    return lists(encoded.dictionary.take(pa.array(codes[fresh])), counts, counts > 0)
+
+
+def _choose(pairs: _Pairs, score: Ints, rows: int) -> tuple[Ints, Chosen]:
+    """The entry of each row with the lowest score (by entry), the first of equals; -1 without one."""
+    best = np.full(rows, -1, np.int64)
+    if len(pairs.row):
+        starts = np.flatnonzero(np.concatenate(([True], pairs.row[1:] != pairs.row[:-1])))
+        lowest = np.minimum.reduceat(score[pairs.entry] << _INDEX_BITS | np.arange(len(pairs.row)), starts)
+        best[pairs.row[starts]] = pairs.entry[lowest & ((1 << _INDEX_BITS) - 1)]
+    return best, Chosen.of(best)
 
 
 @dataclass(frozen=True)
@@ -173,7 +135,7 @@ class _Pairs:
     entry: Ints
 
 
-def _pairs(entries: _Entries, ref: pa.Array, rows: Rows) -> _Pairs:
+def _pairs(entries: Entries, ref: pa.Array, rows: Rows) -> _Pairs:
     count = entries.count[rows.record]
     row = np.repeat(np.arange(len(rows)), count)
     entry = ranges(entries.first[rows.record], count)
@@ -189,7 +151,7 @@ def _pairs(entries: _Entries, ref: pa.Array, rows: Rows) -> _Pairs:
     return _Pairs(row, entry) if keep.all() else _Pairs(row[keep], entry[keep])
 
 
-def _same_allele(entries: _Entries, ref: pa.Array, rows: Rows, row: Ints, entry: Ints) -> Bools:
+def _same_allele(entries: Entries, ref: pa.Array, rows: Rows, row: Ints, entry: Ints) -> Bools:
     """Whether the entry's own allele is the row's: by ALLELE_NUM, as written, or without the first base that VEP drops
     where all alleles of a record begin alike and one differs in length."""
     if (number := entries.text("allele_number")) is not None:
@@ -208,7 +170,7 @@ def _same_allele(entries: _Entries, ref: pa.Array, rows: Rows, row: Ints, entry:
     return whole | any_true(pc.equal(said, spelled.take(pa.array(row))))
 
 
-def _same_change(entries: _Entries, rows: Rows, row: Ints, entry: Ints) -> Bools:
+def _same_change(entries: Entries, rows: Rows, row: Ints, entry: Ints) -> Bools:
     """bcftools csq names no allele; coding changes have it in dna_change (`123A>T`), others hold for all."""
     which, back = np.unique(entry, return_inverse=True)
     changes = entries.text("dna_change", which)
@@ -218,56 +180,3 @@ def _same_change(entries: _Entries, rows: Rows, row: Ints, entry: Ints) -> Bools
     said = changes.take(pa.array(back)).to_pylist()
     return np.array([not change or change.split("+")[0].endswith(alt)
                      for change, alt in zip(said, ending.to_pylist(), strict=True)], np.bool_)
-
-
-def _choose(entries: _Entries, pairs: _Pairs, rows: int) -> _Chosen:
-    """The entry of each row by the stated rule."""
-    chosen = np.full(rows, -1, np.int64)
-    if not len(pairs.row):
-        return _Chosen.of(chosen)
-    score = _scores(entries)[pairs.entry]
-    row_starts = np.flatnonzero(np.concatenate(([True], pairs.row[1:] != pairs.row[:-1])))
-    best = np.minimum.reduceat(score << _INDEX_BITS | np.arange(len(score)), row_starts)
-    winners = best & ((1 << _INDEX_BITS) - 1)
-    chosen[pairs.row[row_starts]] = pairs.entry[winners]
-    return _Chosen.of(chosen)
-
-
-def _scores(entries: _Entries) -> Ints:
-    """Lower is preferred."""
-    encoded = entries.field(entries.layout.places["consequence"]).to_arrow().dictionary_encode()
-    severities = np.array([severity(terms.lstrip("*")) for terms in encoded.dictionary.to_pylist()], np.int64)
-    canonical, plus, select = entries.filled("canonical"), entries.filled("mane_plus"), entries.filled("mane_select")
-    tier: Ints = np.where(select, 0, np.where(plus, 1, np.where(canonical, 2, 3)))
-    scores: Ints = tier * 1000 + severities[encoded.indices.to_numpy()]
-    return scores
-
-
-def _impacts(stated: pa.Array, consequence: pa.Array) -> pa.Array:
-    encoded = consequence.dictionary_encode()
-    derived = pa.array([impact(terms) for terms in encoded.dictionary.to_pylist()], pa.string()).take(encoded.indices)
-    return pc.coalesce(stated, derived)
-
-
-def _highest_frequency(entries: _Entries, chosen: _Chosen) -> pa.Array:
-    highest = pa.nulls(len(chosen.index), pa.float64())
-    for place in entries.layout.frequencies:
-        highest = pc.max_element_wise(highest, _frequencies(entries.picked_at(place, chosen)))
-    return highest
-
-
-def _frequencies(text: pa.Array) -> pa.Array:
-    """Numbers; of several joined by `&` (co-located known variants) the highest. What is no number says nothing."""
-    several = any_true(pc.match_substring_regex(text, "[&:]"))
-    if several.any():
-        highest = [_highest_of(value) for value in text.filter(pa.array(several)).to_pylist()]
-        text = pc.replace_with_mask(text, pa.array(several), pa.array(highest, pa.string()))
-    values, _ = numbers(text, text.is_valid().to_numpy(zero_copy_only=False), "Float")
-    return values
-
-
-def _highest_of(joined: str) -> str | None:
-    # Up to VEP 89 an allele stands before the number, as in `T:0.01`.
-    parts = [part.rpartition(":")[2] for part in joined.split("&")]
-    known = [part for part in parts if re.fullmatch(r"[0-9.]+(?:[eE][-+]?[0-9]+)?", part)]
-    return max(known, key=float) if known else None

@@ -9,15 +9,21 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from shared.variants.contigs import SEX_REGIONS, assembly, canonical, sex_regions
+from shared.variants.mapping import AnnotationMapping
 from shared.variants.report import Notes
 from shared.variants.schema import TableSchema
 from shared.variants.vcf.alleles import Rows, read_alleles
-from shared.variants.vcf.annotations import annotate, annotation_layout
+from shared.variants.vcf.annotations import annotate
+from shared.variants.vcf.classes import ClassReader
+from shared.variants.vcf.entries import annotation_layout
+from shared.variants.vcf.fields import Held
 from shared.variants.vcf.header import Header
 from shared.variants.vcf.info import InfoReader
 from shared.variants.vcf.keys import VARIANT_TYPES, Keys, read_keys
 from shared.variants.vcf.lines import Block
 from shared.variants.vcf.samples import SampleReader
+from shared.variants.vcf.scores import read_scores
 from shared.variants.vcf.site import ALT, Sites, read_sites
 from shared.variants.vcf.spans import Ints
 
@@ -50,9 +56,10 @@ class Converted:
 class Converter:
     """Converts the blocks of one file; they share nothing, so that several can be converted at a time."""
 
-    def __init__(self, header: Header, schema: TableSchema) -> None:
-        self._header, self._schema = header, schema
+    def __init__(self, header: Header, schema: TableSchema, mapping: AnnotationMapping) -> None:
+        self._header, self._schema, self._mapping = header, schema, mapping
         self._layout = annotation_layout(header)
+        self._assembly = assembly(header.contigs, header.text)
 
     def convert(self, block: Block) -> Converted:
         """Raises VcfRefused for the first defect of the block that cannot be tolerated."""
@@ -61,10 +68,10 @@ class Converter:
         rows = read_alleles(block, notes)
         keys = read_keys(block, sites, rows, notes)
         columns = _site_columns(block, sites, rows, keys)
+        columns.update(self._sex_regions(sites, rows))
         info, held = InfoReader(self._schema, notes).read(block, rows)
         columns.update(info)
-        if self._layout and self._layout.key in held:
-            columns.update(annotate(block, self._layout, held[self._layout.key], columns["ref"], rows, notes))
+        columns.update(self._annotations(block, rows, columns, held, notes))
         samples, zygosities = SampleReader(self._header, self._schema, notes).read(block, sites.ref, rows)
         columns.update(samples)
         transitions, transversions = _substitutions(keys)
@@ -74,6 +81,28 @@ class Converter:
             positions=sites.pos, row_records=rows.record, skipped=rows.skipped, types=_types(keys),
             filters=_filters(sites, rows), transitions=transitions, transversions=transversions, zygosities=zygosities,
         )
+
+    def _sex_regions(self, sites: Sites, rows: Rows) -> dict[str, pa.Array]:
+        codes = np.full(len(sites.pos), -1, np.int8)
+        for code, contig in enumerate(sites.contigs):
+            mine = sites.contig_codes == code
+            found = sex_regions(canonical(contig), sites.pos[mine], self._assembly)
+            if found is not None:
+                codes[mine] = found
+        if (codes < 0).all():
+            return {}
+        names = pa.array(SEX_REGIONS).take(pa.array(codes, mask=codes < 0))
+        return {"sex_region": rows.expand(names)}
+
+    def _annotations(self, block: Block, rows: Rows, columns: dict[str, pa.Array], held: dict[str, Held],
+                     notes: Notes) -> dict[str, pa.Array]:
+        found: dict[str, pa.Array] = {}
+        entries = chosen = None
+        if self._layout and self._layout.key in held:
+            found, entries, chosen = annotate(block, self._layout, held[self._layout.key], columns["ref"], rows, notes)
+        found |= read_scores(self._schema, {**columns, **found}, entries, chosen, len(rows))
+        classes = ClassReader(block, rows, self._schema, held, columns, entries, chosen, notes)
+        return found | classes.read(self._mapping, found.get("gene"))
 
 
 def _site_columns(block: Block, sites: Sites, rows: Rows, keys: Keys) -> dict[str, pa.Array]:

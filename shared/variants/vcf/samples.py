@@ -64,6 +64,7 @@ class SampleReader:
         for message, at in depths.defects:
             self._note(block, message, at)
         other_column = others.column()
+        phase_sets = _phase_sets(held.get("PS"))
         columns: dict[str, pa.Array] = {}
         counts = []
         for i in range(self._samples):
@@ -72,6 +73,8 @@ class SampleReader:
             count = self._genotype_fields(genotypes, wanted, fields)
             for column, values in parsed:
                 fields[column.name] = by_row(column, values, wanted)
+            if phase_sets is not None:
+                fields["phase_set"] = phase_sets.take(pa.array(wanted.owner))
             fields.update(depths.read(wanted))
             fields["fmt_other"] = other_column.take(pa.array(wanted.owner))
             columns.update((self._schema.sample_column(i, k), v) for k, v in fields.items() if v is not None)
@@ -257,3 +260,11 @@ class SampleReader:
 
     def _note(self, block: Block, message: str, cells: Ints) -> None:
         self._notes.add("sample_value", message, block.line(int(cells[0]) // self._samples), len(cells))
+
+
+def _phase_sets(held: Held | None) -> pa.Array | None:
+    """PS by cell, as written: it is a name, whatever type a header gives it."""
+    if held is None:
+        return None
+    texts = held.texts
+    return spread(texts.to_arrow((texts.sizes > 0) & ~texts.is_missing()), held.at, held.owners)

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from shared.variants.mapping import AnnotationMapping
+from shared.variants.vcf.clinical import tier
 from tests.unit.variants.vcf_text import Built, info, vcf
 
 VEP = (
@@ -120,9 +122,9 @@ def test_bcftools_csq_has_impacts_by_its_terms_and_alleles_by_its_change(tmp_pat
         ),
     )
     assert [(r["gene"], r["consequence"], r["impact"]) for r in built.rows] == [
-        ("G", "missense", "MODERATE"),
+        ("G", "missense_variant", "MODERATE"),
         ("G", "stop_gained", "HIGH"),
-        ("G2", "intron", "MODIFIER"),
+        ("G2", "intron_variant", "MODIFIER"),
         (None, None, None),
     ]
 
@@ -138,3 +140,92 @@ def test_frequencies(tmp_path: Path, stated: str, found: float | None) -> None:
 def test_a_file_without_annotation_has_empty_annotation_columns(tmp_path: Path) -> None:
     row = Built(tmp_path, vcf("1 1 . A C . . .")).rows[0]
     assert [row[c] for c in ("gene", "consequence", "impact", "impact_rank", "af_max")] == [None] * 5
+
+
+RICH = info(
+    "CSQ", ".", "String",
+    "Format: Allele|Consequence|IMPACT|SYMBOL|Gene|Feature|EXON|CANONICAL|SIFT|PolyPhen|CLIN_SIG|CADD_PHRED|REVEL|"
+    "SpliceAI_pred_DS_AG|SpliceAI_pred_DS_DL|gnomADe_AF|gnomADg_AF|HGVSg",
+)
+
+
+def test_c69_a_row_tells_the_worst_of_its_transcripts_and_why_another_is_shown(tmp_path: Path) -> None:
+    shown = "C|upstream_gene_variant|MODIFIER|NEAR|G1|T1||YES||||||||||"
+    worst = "C|splice_donor_variant|HIGH|HIT|G2|T2|||||||||||"
+    row = Built(tmp_path, vcf(f"1 1 . A C . . CSQ={shown},{worst},{shown}", meta=(RICH,))).rows[0]
+    assert (row["impact"], row["impact_rank"], row["transcript"], row["transcript_rule"]) == (
+        "MODIFIER", 0, "T1", "canonical",
+    )
+    assert [row[f"worst_{name}"] for name in ("impact_rank", "consequence", "gene", "transcript")] == [
+        3, "splice_donor_variant", "HIT", "T2",
+    ]
+    assert row["genes"] == ["NEAR", "HIT"]
+
+
+def test_scores_significance_and_frequencies_are_columns_of_their_own(tmp_path: Path) -> None:
+    entry = (
+        "C|missense_variant|MODERATE|G|ENSG1|T|5/12||deleterious(0.02)|benign|likely_pathogenic&pathogenic|24.1|0.3&0.7|"
+        "0.1|0.91|0.001|0.002|1:g.1A>C"
+    )
+    row = Built(tmp_path, vcf(f"1 1 . A C . . CSQ={entry}", meta=(RICH,))).rows[0]
+    expected = {
+        "gene_id": "ENSG1", "exon": "5/12", "sift": "deleterious", "sift_score": 0.02, "polyphen": "benign",
+        "polyphen_score": None, "clinvar": ["likely_pathogenic", "pathogenic"], "cadd_phred": 24.1, "revel": 0.7,
+        "spliceai_max": 0.91, "af_gnomad_exome": 0.001, "af_gnomad_genome": 0.002, "af_max": 0.002,
+        "hgvsg": "1:g.1A>C", "transcript_rule": "most_severe",
+    }
+    assert {name: row[name] for name in expected} == expected
+
+
+def test_without_an_annotation_info_keys_of_their_own_say_it(tmp_path: Path) -> None:
+    meta = (info("CLNSIG", ".", "String", "x"), *(info(key, "A", "Float", "x") for key in ("gnomADg_AF", "CADD_PHRED")))
+    significance = "Conflicting_classifications_of_pathogenicity|Pathogenic,_low_penetrance"
+    text = f"CLNSIG={significance};gnomADg_AF=0.1,0.2;CADD_PHRED=1,2"
+    built = Built(tmp_path, vcf(f"1 1 . A C,G . . {text}", "1 2 . A C . . CLNSIG=Bening", meta=meta))
+    assert built.column("clinvar") == [["conflicting", "pathogenic_low_penetrance"]] * 2 + [["bening"]]
+    assert built.column("af_max") == built.column("af_gnomad_genome") == [0.1, 0.2, None]
+    assert built.column("cadd_phred") == [1, 2, None]
+    assert [note.line for note in built.report.warnings if note.code == "classification"] == [7]
+
+
+def test_the_pipelines_own_classification_is_read_by_its_mapping(tmp_path: Path) -> None:
+    meta = (*(info(key, "A" if key == "ACMG" else "1", "String", "x") for key in ("AMP", "REPORT_GENE", "ACMG")), RICH)
+    entry = "C|missense_variant|MODERATE|G|ENSG1|T||||||||||||"
+    built = Built(
+        tmp_path,
+        vcf(
+            f"1 1 . A C . . AMP=Tier_IA;REPORT_GENE=BRAF;ACMG=LP;CSQ={entry}",
+            f"1 2 . A C . . AMP=tier_2;CSQ={entry}",
+            "1 3 . A C,G . . AMP=high;ACMG=5,VUS",
+            meta=meta,
+        ),
+        mapping=AnnotationMapping("AMP", "ACMG", "REPORT_GENE"),
+    )
+    assert built.column("tier") == ["IA", "II", "high", "high"]
+    assert built.column("acmg_class") == ["likely_pathogenic", None, "pathogenic", "uncertain_significance"]
+    assert built.column("gene") == ["BRAF", "G", None, None]
+    assert "'high' is no class" in next(n.message for n in built.report.warnings if n.code == "classification")
+
+
+def test_an_unknown_consequence_is_kept_and_noted_with_its_line(tmp_path: Path) -> None:
+    built = Built(tmp_path, vcf("1 1 . A C . . CSQ=C|missense_variant&mistake_variant||||||||||||||||", meta=(RICH,)))
+    assert built.column("consequence") == ["missense_variant&mistake_variant"]
+    assert [(note.code, note.times) for note in built.report.warnings] == [("consequence", 1)]
+
+
+@pytest.mark.parametrize(
+    ("written", "read"),
+    [("IA", "IA"), ("Tier IB", "IB"), ("tier_1a", "IA"), ("AMP Tier I - Level A", "IA"), ("3", "III"), ("IV", "IV"), ("Tier IIC", "II"),
+     ("V", None), ("IIA", None), ("", None)],
+)
+def test_tiers(written: str, read: str | None) -> None:
+    assert tier(written) == read
+
+
+def test_the_format_that_bcftools_csq_writes_is_read(tmp_path: Path) -> None:
+    said = (
+        "Local consequence annotation from BCFtools/csq. Format: '[*]consequence|gene|transcript|biotype[|strand|"
+        "amino_acid_change|dna_change]' or, for consequences of variants split across multiple sites, a pointer"
+    )
+    built = Built(tmp_path, vcf("1 1 . A C . . BCSQ=*frameshift|G|T|coding", meta=(info("BCSQ", ".", "String", said),)))
+    assert (built.rows[0]["gene"], built.rows[0]["consequence"]) == ("G", "frameshift_variant")

@@ -10,6 +10,7 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
+from shared.variants.mapping import NOTHING_MAPPED, AnnotationMapping
 from shared.variants.report import TableReport
 from shared.variants.table import build_table
 
@@ -67,11 +68,12 @@ def bgzip(text: bytes, block: int = 200, end: bool = True) -> bytes:
 class Built:
     """A table read back: `rows` as dictionaries, `report`, and the metadata."""
 
-    def __init__(self, folder: Path, content: str | bytes, name: str = "x.vcf") -> None:
+    def __init__(self, folder: Path, content: str | bytes, name: str = "x.vcf",
+                 mapping: AnnotationMapping = NOTHING_MAPPED) -> None:
         self.source = folder / name
         self.source.write_bytes(content if isinstance(content, bytes) else content.encode())
         self.path = folder / f"{name}.parquet"
-        self.report: TableReport = build_table(self.source, self.path)
+        self.report: TableReport = build_table(self.source, self.path, mapping=mapping)
         self.rows: list[dict[str, Any]] = pq.read_table(self.path).to_pylist()
 
     def column(self, name: str) -> list[Any]:

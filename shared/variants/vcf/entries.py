@@ -1,0 +1,155 @@
+"""The entries of CSQ, ANN or BCSQ: which field stands where, by the format that the header states."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+
+from shared.variants.vcf.fields import Held
+from shared.variants.vcf.header import Header
+from shared.variants.vcf.spans import Bools, Ints, Spans, take
+
+# What a field is called by VEP, SnpEff and bcftools csq.
+_NAMES: dict[str, tuple[str, ...]] = {
+    "allele": ("Allele",), "allele_number": ("ALLELE_NUM",),
+    "consequence": ("Consequence", "Annotation", "consequence"),
+    "impact": ("IMPACT", "Annotation_Impact"), "gene": ("SYMBOL", "Gene_Name", "gene"), "gene_id": ("Gene", "Gene_ID"),
+    "transcript": ("Feature", "Feature_ID", "transcript"), "exon": ("EXON", "Rank"), "hgvsg": ("HGVSg",),
+    "hgvsc": ("HGVSc", "HGVS.c"), "hgvsp": ("HGVSp", "HGVS.p"), "mane_select": ("MANE_SELECT", "MANE"),
+    "mane_plus": ("MANE_PLUS_CLINICAL",), "canonical": ("CANONICAL",), "dna_change": ("dna_change",),
+    "sift": ("SIFT",), "polyphen": ("PolyPhen",),
+}
+# Fields of plugins and custom annotations are spelled in many ways: letters and digits, lower case, tell.
+LOOSE_NAMES: dict[str, str] = {
+    "clinvar": r"clinsig|clnsig|clinvarcl(?:n|in)sig|clinvarsig",
+    "cadd_phred": r"cadd(?:phred(?:score)?)?",
+    "revel": r"revel(?:score)?",
+    "spliceai_max": r"spliceai(?:pred)?ds(?:ag|al|dg|dl|max)|dsmax",
+    "af_gnomad_exome": r"gnomad(?:e|exomes?)?af",
+    "af_gnomad_genome": r"gnomad(?:g|genomes?)af",
+}
+# Population frequencies: 1000 Genomes (AF, AFR_AF ...), ESP (AA_AF, EA_AF), ExAC, gnomAD in its spellings.
+_MAX_AF = "MAX_AF"
+_FREQUENCY = re.compile(
+    r"^(?:AF|GMAF|(?:AFR|AMR|ASN|EAS|EUR|SAS|AA|EA)_(?:AF|MAF)|(?:gnomAD|ExAC).*AF.*)$", re.IGNORECASE
+)
+_KEYS = ("CSQ", "vep", "ANN", "BCSQ")
+
+
+def bare(name: str) -> str:
+    """As LOOSE_NAMES have it."""
+    return re.sub(r"[^a-z0-9]", "", name.lower())
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Where in an entry of INFO `key` each field stands: one place for what has one name, several for what may have
+    (`loose`); `frequencies` are the places of population frequencies, `names` all fields."""
+
+    key: str
+    names: tuple[str, ...]
+    places: dict[str, int]
+    loose: dict[str, tuple[int, ...]]
+    frequencies: tuple[int, ...]
+
+
+def annotation_layout(header: Header) -> Layout | None:
+    """The first of CSQ, vep, ANN and BCSQ that the header declares with a format; None without one."""
+    for key in _KEYS:
+        if key in header.info and (names := _format(header.info[key].description)):
+            places = {role: names.index(name) for role, known in _NAMES.items() for name in known if name in names}
+            if "consequence" in places:
+                highest = tuple(i for i, name in enumerate(names) if name == _MAX_AF)
+                others = tuple(i for i, name in enumerate(names) if _FREQUENCY.match(name))
+                loose = {role: tuple(i for i, name in enumerate(names) if re.fullmatch(pattern, bare(name)))
+                         for role, pattern in LOOSE_NAMES.items()}
+                return Layout(key, names, places, loose, highest or others)
+    return None
+
+
+def _format(description: str) -> tuple[str, ...]:
+    """The field names in `... Format: A|B|C` (VEP), `...: 'A | B | C'` (SnpEff), or bcftools'
+    `Format: '[*]A|B|C[|D|E]' or ...`."""
+    found = re.search(r"'([^']*\|[^']*)'", description) or re.search(r"Format: *([^ ]+\|[^\"]*)", description)
+    return tuple(name.strip(" []*'\"") for name in found[1].split("|")) if found else ()
+
+
+class Entries:
+    """The entries (one transcript each, usually) of all records of a block; fields are cut out when asked for."""
+
+    def __init__(self, layout: Layout, held: Held) -> None:
+        self.layout = layout
+        self._counts, self._entries = held.texts.split(",")
+        self.first, self.count = np.zeros(held.owners, np.int64), np.zeros(held.owners, np.int64)
+        self.first[held.at] = np.cumsum(self._counts) - self._counts
+        self.count[held.at] = self._counts
+        self._bars = self._entries.text.positions("|")
+        self._low = np.searchsorted(self._bars, self._entries.starts)
+        self._inside = np.searchsorted(self._bars, self._entries.ends) - self._low
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def field(self, place: int, which: Ints | None = None) -> Spans:
+        """Field `place` of the entries (of those in `which`, ascending); empty where an entry has no such field."""
+        at = np.arange(len(self)) if which is None else which
+        starts, ends = self._entries.starts[at], self._entries.ends[at]
+        low, inside = self._low[at], self._inside[at]
+        if not len(self._bars):
+            return Spans(self._entries.text, ends if place else starts, ends)
+        last = len(self._bars) - 1
+        begin = starts if place == 0 else self._bars[np.clip(low + place - 1, 0, last)] + 1
+        end = np.where(inside > place, self._bars[np.clip(low + place, 0, last)], ends)
+        there = inside >= place
+        return Spans(self._entries.text, np.where(there, begin, ends), np.where(there, end, ends))
+
+    def text(self, role: str, which: Ints | None = None) -> pa.Array | None:
+        place = self.layout.places.get(role)
+        return None if place is None else self.field(place, which).to_arrow()
+
+    def filled(self, role: str) -> Bools:
+        place = self.layout.places.get(role)
+        if place is None:
+            return np.zeros(len(self), np.bool_)
+        return self.field(place).sizes > 0
+
+    def is_pointer(self) -> Bools:
+        """Entries of bcftools csq such as `@1234`, which point to another record and say nothing themselves."""
+        pointers: Bools = self._entries.first_bytes() == ord("@")
+        return pointers
+
+    def speaking(self) -> Ints:
+        """The number of entries of each record that are no pointers."""
+        pointers = np.concatenate(([0], np.cumsum(self.is_pointer())))
+        counts: Ints = self.count - (pointers[self.first + self.count] - pointers[self.first])
+        return counts
+
+    def picked(self, role: str, chosen: Chosen) -> pa.Array:
+        """The field of the entry chosen for each row, null where it is empty or none was chosen."""
+        place = self.layout.places.get(role)
+        return pa.nulls(len(chosen.index), pa.string()) if place is None else self.picked_at(place, chosen)
+
+    def picked_at(self, place: int, chosen: Chosen) -> pa.Array:
+        spans = self.field(place, chosen.entries)
+        values = spans.to_arrow(spans.sizes > 0)
+        return values if chosen.one_each else take(values, chosen.index)
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """Row r shows entry `entries[index[r]]`, none where the index is -1; `entries` ascend."""
+
+    entries: Ints
+    index: Ints
+    one_each: bool
+
+    @classmethod
+    def of(cls, by_row: Ints) -> Chosen:
+        """From the entry of each row, -1 for none."""
+        entries, back = np.unique(by_row[by_row >= 0], return_inverse=True)
+        index = np.full(len(by_row), -1, np.int64)
+        index[by_row >= 0] = back
+        return cls(entries, index, len(entries) == len(by_row) and bool((entries == by_row).all()))

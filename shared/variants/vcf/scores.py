@@ -1,0 +1,93 @@
+"""Frequencies and in-silico scores, from the chosen entry of an annotation, else from INFO keys of their own."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from functools import partial
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from shared.variants.schema import TableSchema
+from shared.variants.vcf.entries import LOOSE_NAMES, Chosen, Entries, bare
+from shared.variants.vcf.fields import any_true
+from shared.variants.vcf.values import numbers
+
+SCORES = ("cadd_phred", "revel", "spliceai_max", "af_gnomad_exome", "af_gnomad_genome")
+_INFO_FREQUENCY = re.compile(r"^(?:gnomad|exac|1000g|topmed).*af", re.IGNORECASE)
+# What a predictor says and its score, `deleterious(0.02)`; one may be without the other.
+_PREDICTION = r"^(?P<term>[A-Za-z_ ]*)[(]?(?P<score>[0-9.eE-]*)[)]?$"
+
+
+def read_scores(schema: TableSchema, columns: dict[str, pa.Array], entries: Entries | None, chosen: Chosen | None,
+                rows: int) -> dict[str, pa.Array]:
+    """The columns of SCORES, `af_max`, `sift` and `polyphen`; `columns` are those of INFO, and `af_max` so far."""
+    found = {}
+    for name in SCORES:
+        stated = highest(entries, entries.layout.loose[name], chosen) if entries and chosen else None
+        in_info = _of_info(schema, columns, partial(_is_called, name))
+        found[name] = _first(stated, in_info, rows)
+    frequencies = _of_info(schema, columns, _is_frequency)
+    found["af_max"] = _first(columns.get("af_max"), frequencies, rows)
+    for name in ("sift", "polyphen"):
+        if entries and chosen and name in entries.layout.places:
+            found |= _prediction(name, entries.picked(name, chosen))
+    return found
+
+
+def highest(entries: Entries, places: tuple[int, ...], chosen: Chosen) -> pa.Array:
+    """The highest number in any of the fields, by row."""
+    found = pa.nulls(len(chosen.index), pa.float64())
+    for place in places:
+        found = pc.max_element_wise(found, _numbers(entries.picked_at(place, chosen)))
+    return found
+
+
+def _is_called(name: str, key: str) -> bool:
+    return bool(re.fullmatch(LOOSE_NAMES[name], bare(key)))
+
+
+def _is_frequency(key: str) -> bool:
+    return bool(_INFO_FREQUENCY.match(key))
+
+
+def _of_info(schema: TableSchema, columns: dict[str, pa.Array], meant: Callable[[str], bool]) -> pa.Array | None:
+    """The highest of the INFO keys that are meant, where they hold a number for each record or allele."""
+    found = None
+    for key, column in schema.info.items():
+        if column.kind in ("Float", "Integer") and column.shape in ("value", "allele") and meant(key):
+            values = columns.get(column.name)
+            if values is not None:
+                values = values.cast(pa.float64())
+                found = values if found is None else pc.max_element_wise(found, values)
+    return found
+
+
+def _first(stated: pa.Array | None, other: pa.Array | None, rows: int) -> pa.Array:
+    known = [array for array in (stated, other) if array is not None]
+    return pc.coalesce(*known) if known else pa.nulls(rows, pa.float64())
+
+
+def _prediction(name: str, text: pa.Array) -> dict[str, pa.Array]:
+    parts = pc.extract_regex(text, _PREDICTION)
+    term, score = pc.struct_field(parts, "term"), pc.struct_field(parts, "score")
+    term, score = (pc.if_else(pc.equal(part, ""), None, part) for part in (term, score))
+    return {name: term, f"{name}_score": _numbers(score)}
+
+
+def _numbers(text: pa.Array) -> pa.Array:
+    """Of several joined by `&` (co-located known variants, transcripts) the highest. What is no number says nothing."""
+    several = any_true(pc.match_substring_regex(text, "[&:]"))
+    if several.any():
+        best = [_highest_of(value) for value in text.filter(pa.array(several)).to_pylist()]
+        text = pc.replace_with_mask(text, pa.array(several), pa.array(best, pa.string()))
+    values, _ = numbers(text, text.is_valid().to_numpy(zero_copy_only=False), "Float")
+    return values
+
+
+def _highest_of(joined: str) -> str | None:
+    # Up to VEP 89 an allele stands before the number, as in `T:0.01`.
+    parts = [part.rpartition(":")[2] for part in joined.split("&")]
+    known = [part for part in parts if re.fullmatch(r"[0-9.]+(?:[eE][-+]?[0-9]+)?", part)]
+    return max(known, key=float) if known else None
