@@ -38,7 +38,8 @@ def next_step(
     if wanted.refusal:
         return cache_failed(order, wanted.refusal, now)
     if not wanted.members:
-        return _with(order, now, **_AT_REST, status=CacheStatus.PENDING, built=None, missing=wanted.missing)
+        waiting = _with(order, now, **_AT_REST, status=CacheStatus.PENDING, built=None, missing=wanted.missing)
+        return waiting if waiting.order.cache != cache else Unchanged("no sample of it has variants yet")
     if not anew and (there := _there_already(cache, wanted)):
         if cache.built == there and cache.status is CacheStatus.READY and cache.wanted_at is None:
             return Unchanged("it is built of just that already")

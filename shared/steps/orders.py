@@ -180,7 +180,7 @@ def sources(ports: Ports, order: Order) -> list[Source]:
         if stored := ports.documents.get(paths.analysis_doc(order.project, identity)):
             found[identity] = Analysis.from_document(stored.data)
     newest_first = (By("created_at", descending=True),)
-    that_name_it = Query(here, (Where("order_id", "in", list(order.names)),), newest_first, PAGE)
+    that_name_it = Query(here, (Where("order_id", "in", order.names),), newest_first, PAGE)
     for stored in (*_all(ports, that_name_it), *_holding(ports, here, "ingest.samples", order.by_name)):
         found.setdefault(stored.id, Analysis.from_document(stored.data))
     return [Source(analysis, analysis.ingest.files) for analysis in found.values()]

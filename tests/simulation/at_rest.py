@@ -9,17 +9,22 @@ from typing import Any
 
 from shared.adapters.memory.documents import MemoryDocuments
 from shared.domain import paths
+from shared.domain.analysis import Analysis
 from shared.domain.clock import iso
 from shared.domain.events import EventType
 from shared.domain.job import JobState
+from shared.domain.order import Order
 from shared.domain.request import RequestRefused, parse_request
-from shared.ports import Message, Query
+from shared.domain.seen import SeenIndex, keys_path, noted
+from shared.ports import Message, Ports, Query
+from shared.steps.orders import plan_for
+from shared.steps.seen import version
 from shared.topology import topology
 from tests.simulation.batch import BatchModel, End, Job
 from tests.simulation.clients import Answers
 from tests.simulation.functions import Functions
 from tests.simulation.invariants import FINAL, require
-from tests.simulation.plan import Plan, Request, Rerun
+from tests.simulation.plan import PROJECTS, SAMPLE, Plan, Request, Rerun
 
 MOST_INGESTS_THAT_DIE = 5
 OF_JOB = {JobState.SUCCEEDED: "succeeded", JobState.FAILED: "failed", JobState.CANCELLED: "cancelled"}
@@ -37,6 +42,7 @@ class Rest:
     batch: BatchModel
     functions: Functions
     logs_url: Any
+    ports: Ports
 
     def check(self) -> None:
         analyses = {s.path: s.data for s in self.documents.query(Query("*/analyses", limit=1_000)).items}
@@ -52,6 +58,46 @@ class Rest:
         self._requests(analyses, rejections)
         self._rejections(rejections)
         self._dead_letters()
+        orders = {s.path: s.data for s in self.documents.query(Query("*/orders", limit=1_000)).items}
+        require(self.answers.ordered <= set(orders), "nothing-lost", f"{self.answers.ordered - set(orders)}")
+        for path, data in orders.items():
+            self._order(path, data)
+        self._counts([data for data in analyses.values() if data["ingest"]["status"] == "ready"])
+
+    # -- orders ---------------------------------------------------------------------------------------------------
+
+    def _order(self, path: str, data: Data) -> None:
+        """Built of just what it should be, whichever came first; everything was announced once."""
+        order, cache = Order.from_document(data), data["cache"]
+        require(not data["unsent"] and data["unsent_since"] is None, "unsent-empty", f"{path}: {data['unsent']}")
+        require(cache["wanted_at"] is None and cache["lease"] is None, "always-built", f"{path}: {cache}")
+        wanted = plan_for(self.ports, order)
+        if not wanted.members:
+            require(cache["status"] == "pending" and cache["built"] is None, "always-built", f"{path}: {cache}")
+        elif cache["status"] == "failed":
+            require("died" in cache["failure"], "always-built", f"{path}: {cache['failure']}")
+        else:
+            right = cache["status"] == "ready" and cache["built"]["members_digest"] == wanted.digest
+            require(right, "built-of-the-newest", f"{path}: {cache}, wanted {wanted}")
+        for name, consumer in self.functions.consumers.items():
+            found = [kind for _, kind in consumer.effects.get(order.id, [])]
+            first, others = found[:1], found[1:]
+            if name != "orders":
+                first, others = sorted(found)[-1:], sorted(found)[:-1]
+            ended = set(others) <= {EventType.ORDER_CACHED, EventType.ORDER_CACHE_FAILED}
+            whole = first == [EventType.ORDER_CREATED] and ended and len(found) == data["events_total"]
+            require(whole, "each-event-once-in-order", f"{name} of {path}: {found}")
+
+    def _counts(self, ingested: list[Data]) -> None:
+        """The index of each project is the one that a plain recount makes."""
+        for project in PROJECTS:
+            mine = [Analysis.from_document(data) for data in ingested if data["project"] == project]
+            index = SeenIndex()
+            for analysis in mine:
+                keys = tuple(keys_path(str(file.table), 0) for file in analysis.ingest.files)
+                index = noted(index, analysis.id, analysis.created_at, {SAMPLE: keys})
+            found = version(self.ports, f"bucket-{project}", "GRCh38")
+            require(found == index.version, "counts-are-a-recounts", f"{project}: {found}, not {index.version}")
 
     # -- analyses -------------------------------------------------------------------------------------------------
 

@@ -11,14 +11,16 @@ from shared.domain.analysis import Analysis
 from shared.domain.errors import Transient
 from shared.domain.events import EventType, event_about
 from shared.domain.lifecycle import request_cancel
+from shared.domain.order import parse_order
 from shared.domain.request import RequestRefused, parse_request
-from shared.ports import Message, Ports
+from shared.ports import Message, Ports, Stored
 from shared.steps.accept import accept
 from shared.steps.announce import announce, message_of
+from shared.steps.orders import LoadedOrder, accept_order
 from shared.steps.rerun import rerun
 from shared.steps.store import Loaded, as_stored, decide
 from tests.simulation.invariants import InvariantBroken
-from tests.simulation.plan import Cancel, Request, Rerun
+from tests.simulation.plan import Cancel, Ordered, Request, Rerun
 from tests.simulation.schedule import Scheduler
 
 T = TypeVar("T")
@@ -35,6 +37,7 @@ class Answers:
     refused: dict[str, RequestRefused] = field(default_factory=dict)
     cancels: set[str] = field(default_factory=set)
     forced: set[str] = field(default_factory=set)
+    ordered: set[str] = field(default_factory=set)
 
 
 class Clients:
@@ -75,6 +78,27 @@ class Clients:
 
         self._scheduler.spawn(f"forcer/{request.name}", ask, at_s)
 
+    def order(self, ordered: Ordered) -> None:
+        for n in range(ordered.copies):
+            self._scheduler.spawn(f"orderer-{n}/{ordered.name}", lambda: self._order(ordered), ordered.at_s)
+
+    def _order(self, ordered: Ordered) -> None:
+        """As services/miner/api/orders.py answers a POST; a client whose analysis is not there yet comes again."""
+        request = parse_order(ordered.body)
+
+        def attempt() -> LoadedOrder | None:
+            try:
+                return accept_order(self._ports, request, source="REST")
+            except RequestRefused as refused:
+                if any("there is no analysis" in reason.message for reason in refused.reasons):
+                    return None
+                raise InvariantBroken("a-good-order-is-never-refused", f"{ordered.name}: {refused}") from refused
+
+        found = self._until_it_works(attempt)
+        if found is not None:
+            self._answers.ordered.add(ordered.path)
+            self._announce(found.stored)
+
     def publish(self, topic: str, message: Message, name: str) -> None:
         if self._until_it_works(lambda: self._ports.bus.publish(topic, message)) is not None:
             self._answers.published.add(name)
@@ -92,7 +116,7 @@ class Clients:
             return
         if found is not None:
             self._answers.accepted.add(request.name)
-            self._announce(found)
+            self._announce(as_stored(found))
 
     def _cancel(self, request: Request) -> None:
         """As services/miner/api/analyses.py answers POST .../cancel; a client that gets 404 comes again."""
@@ -112,7 +136,7 @@ class Clients:
         asked = self._until_it_works(attempt)
         if asked is not None and not asked.analysis.status.final:
             self._answers.cancels.add(path)
-            self._announce(asked)
+            self._announce(as_stored(asked))
 
     def _rerun(self, again: Rerun) -> None:
         """As services/miner/api/analyses.py answers POST .../rerun."""
@@ -130,11 +154,11 @@ class Clients:
             raise InvariantBroken("a-rerun-is-never-refused", f"{again.name}: {refused}") from refused
         if found is not None:
             self._answers.accepted.add(again.name)
-            self._announce(found)
+            self._announce(as_stored(found))
 
-    def _announce(self, loaded: Loaded) -> None:
+    def _announce(self, stored: Stored) -> None:
         try:
-            announce(self._ports.documents, self._ports.bus, as_stored(loaded))
+            announce(self._ports.documents, self._ports.bus, stored)
         except Transient as error:
             self._scheduler.note(f"answered 503, though it is stored: {error}")
 

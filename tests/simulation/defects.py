@@ -15,8 +15,10 @@ from unittest.mock import patch
 
 from cloudevents.http.event import CloudEvent
 
+from services.reconciler import handler as reconciler
 from services.status_tracker.handler import track
 from services.status_tracker.hint import hint_of
+from services.vcf_ingest import joining
 from services.vcf_ingest.work import _build
 from shared import receive
 from shared.delivery import Delivery
@@ -189,3 +191,20 @@ class _WithoutUpload:
 
     def upload(self, bucket: str, path: str, source: Any, *, if_generation: int | None = None) -> None:
         """Nothing reaches the bucket."""
+
+
+def nobody_looks_after_orders() -> AbstractContextManager[object]:
+    """A build that died, and a trigger that was lost, are left at that."""
+    return patch.object(reconciler, "_unbuilt_orders", lambda ports: iter(()))
+
+
+def manifest_before_its_table() -> AbstractContextManager[object]:
+    """What says that a cache is whole is written first."""
+    real = joining._join
+
+    def hasty(ports: Ports, bucket: str, path: str, *rest: Any) -> None:
+        with suppress(Conflict):
+            ports.objects.write(bucket, f"{path}.json", b'{"rows": 0}', if_generation=0)
+        real(ports, bucket, path, *rest)
+
+    return patch.object(joining, "_join", hasty)

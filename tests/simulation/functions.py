@@ -36,6 +36,7 @@ from shared.variants.report import SampleCounts, TableReport, VcfRefused
 from shared.variants.seen import Run
 from tests.simulation.faults import Faults
 from tests.simulation.invariants import InvariantBroken
+from tests.simulation.plan import SAMPLE, Plan
 from tests.simulation.schedule import Crashed, Scheduler
 
 HANDLERS: Mapping[str, receive.Handler] = {
@@ -140,11 +141,12 @@ class Functions:
 class Workers:
     """Ingests, as `launch` begins them: slow, and mortal. Tables are JSON, so that no Parquet is written.
 
-    `waits_s`: up to so long until each has its machine, as where ingests are Batch jobs; 0 where they are processes.
+    `ingest_waits_s`: up to so long until each has its machine, as where ingests are Batch jobs; 0: they are processes.
     """
 
-    def __init__(self, scheduler: Scheduler, faults: Faults, waits_s: float) -> None:
-        self._waits_s = waits_s
+    def __init__(self, scheduler: Scheduler, faults: Faults, plan: Plan) -> None:
+        self._waits_s = plan.ingest_waits_s
+        self._builder_dies = plan.builder_dies
         self._scheduler = scheduler
         self._faults = faults
         self.ports: Ports | None = None
@@ -167,15 +169,23 @@ class Workers:
 
     def _build_order(self, project: str, order: str, holder: str) -> None:
         try:
-            build_order(self.ports, project, order, holder, self._join, KEYS)
+            build_order(self.ports, project, order, holder, self._join_or_die, KEYS)
         except Transient as error:
             self._scheduler.note(f"the order's builder gives up: {error}")
 
+    def _join_or_die(self, *args: Any) -> Mapping[str, Any]:
+        """Orders are built when the weather has mostly cleared: so one builder's death is planned."""
+        if self._builder_dies:
+            self._builder_dies = False
+            raise Crashed
+        return self._join(*args)
+
     def _join(self, members: Sequence[tuple[Member, Path]], out: Path, seen: Path | None) -> Mapping[str, Any]:
         """As slow and as mortal as a table's build."""
-        self._scheduler.pause(self._scheduler.random.expovariate(1 / (5 if self._faults.over else 60)))
-        if self._faults.happens(self._faults.weather.crash):
-            raise Crashed
+        for _ in range(3):
+            self._scheduler.pause(self._scheduler.random.expovariate(1 / (5 if self._faults.over else 30)))
+            if self._faults.happens(self._faults.weather.crash):
+                raise Crashed
         rows = sum(json.loads(table.read_text())["rows"] for table in dict.fromkeys(table for _, table in members))
         counted = json.loads(seen.read_text()) if seen else None
         names = sorted(member.name for member, _ in members)
@@ -200,7 +210,7 @@ class Workers:
 
 
 def report_of(rows: int) -> TableReport:
-    return TableReport(rows, rows, rows, {}, (SampleCounts("s1", {}),), (), {}, {}, 0, 0, {}, "GRCh38")
+    return TableReport(rows, rows, rows, {}, (SampleCounts(SAMPLE, {}),), (), {}, {}, 0, 0, {}, "GRCh38")
 
 
 def read_table(table: Path) -> Mapping[str, Any]:

@@ -57,10 +57,12 @@ class Checks:
             data: Data = json.loads(text)
             before = self._before.get(write.path)
             require(len(text) < LARGEST_DOCUMENT_BYTES, "document-small", write.path)
-            if kind in ("analyses", "rejections"):
+            if kind in ("analyses", "rejections", "orders"):
                 self._outbox(write.path, before, data)
             if kind == "analyses":
                 self._analysis(write.path, before, data)
+            if kind == "orders":
+                self._order(write.path, before, data)
             if kind == "claims":
                 require(before is None, "one-owner-per-slug", f"{write.path} was claimed already")
             self._before[write.path] = data
@@ -161,6 +163,28 @@ class Checks:
         if ingest["status"] == "ready":
             self._nothing_half(path, data["bucket"], ingest)
 
+    def _order(self, path: str, before: Data | None, data: Data) -> None:
+        cache, old = data["cache"], before["cache"] if before else None
+        if before is not None:
+            said = {field for field in data if data[field] != before.get(field)} - {"updated_at"}
+            require(said, "a-write-says-something", f"{path}: nothing but its time")
+            require(data["events_total"] >= before["events_total"], "events-numbered", path)
+        if old and cache["built"] != old["built"]:
+            require(cache["status"] == "ready", "visible-until-replaced", f"{path}: {cache['status']}")
+        if cache["lease"] and (old is None or not old["lease"] or old["lease"]["holder"] != cache["lease"]["holder"]):
+            free = old is None or not old["lease"] or old["lease"]["until"] <= data["updated_at"]
+            require(free, "one-holder-of-a-lease", f"{path}: taken from {old and old['lease']}")
+        if cache["built"]:
+            self._joined(path, data["bucket"], cache["built"])
+
+    def _joined(self, path: str, bucket: str, built: Data) -> None:
+        """What readers are pointed at is there, whole."""
+        for name in (built["table"], built["manifest"]):
+            require(self._objects.stat(bucket, name), "ready-means-tables", f"{path}: no {name}")
+        table = json.loads(self._objects.read(bucket, built["table"]))
+        require(table["rows"] == built["rows"], "rows-equal", f"{path}: {built['table']}")
+        require(set(table["samples"]) == set(built["samples"]), "rows-equal", f"{path}: {table['samples']}")
+
     def _nothing_half(self, path: str, bucket: str, ingest: Data) -> None:
         """What readers are pointed at is there, whole, with the rows that the document says."""
         rows = 0
@@ -170,4 +194,5 @@ class Checks:
             table = json.loads(self._objects.read(bucket, file["table"]))
             require(table["rows"] == file["rows"], "rows-equal", f"{path}: {file['table']}")
             rows += file["rows"]
+        self._joined(path, bucket, ingest["cache"])
         require(ingest["files"] and rows == ingest["rows"], "rows-equal", f"{path}: {ingest['rows']} of {rows}")

@@ -17,6 +17,9 @@ from tests.simulation.batch import Fate
 from tests.simulation.schedule import BEGINNING
 
 PROJECTS = ("alpha", "beta")
+SAMPLE = "s1"
+"""The one column of every VCF."""
+
 INPUT = "samples/s1/uploads/reads.vcf"
 EMPTY_INPUT = "samples/s1/uploads/empty.vcf"
 LONGEST_WAIT_S = 300.0
@@ -96,6 +99,31 @@ class Rerun:
 
 
 @dataclass(frozen=True)
+class Ordered:
+    """An order for the sample that every VCF here has: of these analyses, or, without any, found by its name. Asked for
+    so often at once by clients of one request id."""
+
+    name: str
+    project: str
+    at_s: float
+    copies: int
+    role: str
+    of: tuple[Request, ...]
+
+    @property
+    def body(self) -> dict[str, Any]:
+        return {
+            "request_id": f"request-{self.name}", "project": self.project, "display_id": f"Order {self.name}",
+            "samples": [{"name": SAMPLE, "role": self.role}], "analyses": [each.analysis_id for each in self.of],
+            "requested_by": f"{self.name}@example.org",
+        }
+
+    @property
+    def path(self) -> str:
+        return paths.order_doc(self.project, paths.order_id(self.project, f"request-{self.name}"))
+
+
+@dataclass(frozen=True)
 class Plan:
     """`poison` are messages that no handler can ever take, by topic; `unreadable` are submits that are no events."""
 
@@ -109,6 +137,8 @@ class Plan:
     blackouts_s: tuple[float, ...] = ()
     storm: bool = False
     ingest_waits_s: float = 0.0
+    orders: tuple[Ordered, ...] = ()
+    builder_dies: bool = False
 
 
 BAD_BODIES: tuple[Callable[[dict[str, Any]], dict[str, Any]], ...] = (
@@ -142,8 +172,20 @@ def draw(random: Random) -> Plan:
     return Plan(
         tuple(requests), tuple(cancels), tuple(reruns), tuple(forced), _unreadable(random), _poison(random), fates,
         tuple(random.uniform(5, 250) for _ in range(random.choice((0, 0, 1, 2)))), storm,
-        random.choice((0.0, 0.0, LONGEST_WAIT_S)),
+        random.choice((0.0, 0.0, LONGEST_WAIT_S)), _orders(random, good), random.random() < 0.3,
     )
+
+
+def _orders(random: Random, good: list[Request]) -> tuple[Ordered, ...]:
+    """Before, while and after their analyses run; some in the role that an analysis gives by itself."""
+    made = []
+    for n in range(random.choice((0, 1, 2, 3))):
+        project = random.choice(PROJECTS)
+        there = [request for request in good if request.project == project]
+        of = tuple(random.sample(there, random.randint(0, min(2, len(there)))))
+        role = random.choice(("proband", "proband", "sample"))
+        made.append(Ordered(f"o{n}", project, random.uniform(0, 200), random.choice((1, 1, 2)), role, of))
+    return tuple(made)
 
 
 def _requests(random: Random) -> list[Request]:

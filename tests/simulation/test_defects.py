@@ -10,7 +10,10 @@ from tests.simulation.world import simulate
 WITHIN = 200
 """Seeds, from 0. Most defects show in the first few; a step backwards takes an observation that is overtaken."""
 
-LOST_UPDATES = {"events-numbered", "legal-path", "history-append-only", "cancel-kept", "a-write-says-something"}
+LOST_UPDATES = {
+    "events-numbered", "legal-path", "history-append-only", "cancel-kept", "a-write-says-something",
+    "published-before-cleared",
+}
 
 CAUGHT: tuple[tuple[defects.Defect, set[str]], ...] = (
     (defects.acknowledge_before_commit, {"nothing-lost"}),
@@ -23,7 +26,9 @@ CAUGHT: tuple[tuple[defects.Defect, set[str]], ...] = (
     (defects.cancelled_at_request, {"status-is-batchs"}),
     (defects.overwrite_on_conflict, LOST_UPDATES),
     (defects.no_grace_for_a_missing_job, {"status-is-batchs"}),
-    (defects.visible_before_it_is_there, {"ready-means-tables"}),
+    (defects.visible_before_it_is_there, {"ready-means-tables", "one-ready-ingest"}),  # its cache wants the table, too
+    (defects.nobody_looks_after_orders, {"always-built"}),
+    (defects.manifest_before_its_table, {"ready-means-tables", "rows-equal"}),
 )
 
 

@@ -90,7 +90,7 @@ class World:
         self.objects = MemoryObjects(self.scheduler.clock)
         self.checks = Checks(self.scheduler, self.documents, self.objects)
         self.functions = Functions(self.scheduler, self.faults)
-        self.workers = Workers(self.scheduler, self.faults, self.plan.ingest_waits_s)
+        self.workers = Workers(self.scheduler, self.faults, self.plan)
         self.batch = BatchModel(
             self.scheduler, self.faults, self.plan.fates, self.objects, self.functions.publish, self._job_changed
         )
@@ -134,10 +134,14 @@ class World:
             self._heal()
         scheduler.run_dry(LONGEST_S)
         scheduler.note("at rest")
-        Rest(self.plan, self.answers, self.documents, self.batch, self.functions, logs_url).check()
+        Rest(self.plan, self.answers, self.documents, self.batch, self.functions, logs_url, self._untouched()).check()
+
+    def _untouched(self) -> Ports:
+        """The same store and bucket, without faults."""
+        return replace(self.ports, documents=self.documents, objects=self.objects)
 
     def _furnish(self) -> None:
-        raw = replace(self.ports, documents=self.documents, objects=self.objects)
+        raw = self._untouched()
         for name in planning.PROJECTS:
             project = Project(
                 id=name, title=name, bucket=f"bucket-{name}", google_project="local", region="us-central1",
@@ -153,7 +157,7 @@ class World:
         """Whoever reads a trace reads first what was planned."""
         random, plan = self.scheduler.random, self.plan
         self.scheduler.note(f"{self.weather}")
-        for part in (*plan.requests, *plan.cancels, *plan.reruns, *plan.fates.items()):
+        for part in (*plan.requests, *plan.cancels, *plan.reruns, *plan.orders, *plan.fates.items()):
             self.scheduler.note(f"{part}")
         for request in plan.requests:
             self.clients.ask(request)
@@ -162,6 +166,8 @@ class World:
                 self.clients.cancel(cancel)
         for again in plan.reruns:
             self.clients.rerun(again)
+        for ordered in plan.orders:
+            self.clients.order(ordered)
         for request, at_s in plan.forced_ingests:
             self.clients.force_ingest(request, at_s)
         for name, message in plan.unreadable:
