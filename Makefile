@@ -63,7 +63,9 @@ policy-scan: $(STAMP) ## checkov over the Terraform and its plan, from an enviro
 lock:                ## make the lock anew: names, versions and hashes, no address
 	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-annotate --no-header \
 	    --extra dev --python-version 3.11 pyproject.toml -o infra/requirements.lock
-	@! grep -nE 'https?://' infra/requirements.lock
+	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-annotate --no-header \
+	    --constraint infra/requirements.lock --python-version 3.11 pyproject.toml -o infra/production.lock
+	@! grep -nE 'https?://' infra/requirements.lock infra/production.lock
 
 clean:               ## what was built, not what was stored
 	rm -rf build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -14,6 +14,7 @@ locals {
     IFLOW_BATCH_NETWORK      = google_compute_network.batch.id
     IFLOW_BATCH_SUBNETWORK   = google_compute_subnetwork.batch.id
     IFLOW_UNASSIGNED_BUCKET  = google_storage_bucket.lab["unassigned"].name
+    IFLOW_TRACE              = "true"
   }
 }
 

@@ -59,9 +59,9 @@ resource "google_cloud_run_v2_service" "web" {
         }
       }
 
-      # session-key -> IFLOW_SESSION_KEY
+      # A secret named some-key is setting IFLOW_SOME_KEY of shared/runtime.py; none is needed yet.
       dynamic "env" {
-        for_each = toset(local.web.secrets)
+        for_each = toset(try(local.web.secrets, []))
 
         content {
           name = "IFLOW_${upper(replace(env.key, "-", "_"))}"

@@ -10,6 +10,7 @@ from shared.domain.analysis import Analysis, IngestStatus
 from shared.domain.errors import EngineRefused
 from shared.domain.ingest import ingest_refused, take_lease, wait_for_machine
 from shared.domain.lifecycle import Answer
+from shared.logs import Line
 from shared.ports import Ports
 from shared.steps.announce import announce
 from shared.steps.store import Loaded, as_stored, decide
@@ -31,6 +32,7 @@ def ingest(delivery: Delivery, ports: Ports) -> None:
     if why_not is not None:
         log.info("no ingest begun", extra={"analysis_id": event.subject, "reason": why_not})
     elif loaded.analysis.ingest.status is IngestStatus.FAILED:
+        _log_failed(loaded.analysis)
         announce(ports.documents, ports.bus, as_stored(loaded))
     else:
         _begin(ports, loaded, holder)
@@ -42,9 +44,11 @@ def _begin(ports: Ports, loaded: Loaded, holder: str) -> None:
         waits_s = ports.launch(loaded.analysis, holder)
     except EngineRefused as refused:
         reason = str(refused)
-        loaded, _ = decide(
+        loaded, why_not = decide(
             ports.documents, path, lambda current: ingest_refused(current, holder, reason, ports.clock()), known=loaded
         )
+        if why_not is None:
+            _log_failed(loaded.analysis)
         announce(ports.documents, ports.bus, as_stored(loaded))
         return
     if waits_s:
@@ -52,3 +56,8 @@ def _begin(ports: Ports, loaded: Loaded, holder: str) -> None:
             ports.documents, path, lambda current: wait_for_machine(current, holder, ports.clock(), waits_s),
             known=loaded,
         )
+
+
+def _log_failed(analysis: Analysis) -> None:
+    """The line that the alert on ingests waits for, as the work itself writes it; the document says why."""
+    log.error(Line.INGEST_FAILED, extra={"analysis_id": analysis.id, "project": analysis.project})

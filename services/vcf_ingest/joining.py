@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from pathlib import Path
@@ -13,6 +12,7 @@ from shared.domain.cache import Built, Member, built_name, cache_path
 from shared.domain.errors import Conflict
 from shared.domain.members import Plan, Source, members_of
 from shared.ports import Ports
+from shared.scratch import scratch
 from shared.steps import seen
 from shared.steps.seen import KeyFiles
 
@@ -54,7 +54,7 @@ def _join(
     join: Join,
 ) -> None:
     with ExitStack() as held:
-        folder = Path(held.enter_context(tempfile.TemporaryDirectory(prefix="iflow-cache-")))
+        folder = held.enter_context(scratch())
         names = sorted({member.table for member in wanted.members})
         tables = {name: held.enter_context(ports.objects.local(bucket, name)) for name in names}
         counts = None

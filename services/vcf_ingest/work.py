@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-import tempfile
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -32,6 +31,7 @@ from shared.domain.members import Source
 from shared.domain.pipeline import OutputKind
 from shared.logs import Line, why
 from shared.ports import Ports
+from shared.scratch import scratch
 from shared.steps.announce import announce
 from shared.steps.outputs import every_output
 from shared.steps.seen import PARQUET as KEY_FILES
@@ -147,8 +147,8 @@ def _build(
     ports: Ports, analysis: Analysis, file: Path, vcf: Output, table: str, mapping: AnnotationMapping, lease: _Lease,
     tables: Tables,
 ) -> Mapping[str, Any]:
-    with tempfile.TemporaryDirectory(prefix="iflow-ingest-") as folder:
-        built = Path(folder) / "table.parquet"
+    with scratch() as folder:
+        built = folder / "table.parquet"
         report = tables.build(
             file, built, mapping=mapping, progress=lambda records: lease.keep(f"{vcf.path}: {records:,} records read.")
         )

@@ -6,7 +6,6 @@ Nothing of it is shared between projects: index, key files and runs lie in each 
 from __future__ import annotations
 
 import json
-import tempfile
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from shared.domain.errors import Conflict, NotFound
 from shared.domain.members import Plan
 from shared.domain.seen import IndexRun, SeenIndex
 from shared.ports import Objects, Ports
+from shared.scratch import scratch
 from shared.steps.store import ATTEMPTS, load
 from shared.variants import seen as files
 
@@ -155,8 +155,8 @@ def _unite(ports: Ports, bucket: str, parts: tuple[str, ...], how: KeyFiles) -> 
 
 def _put(objects: Objects, bucket: str, path: str, make: Callable[[Path], None]) -> None:
     """An object whose name says what is in it: it is there already, or this is it."""
-    with tempfile.TemporaryDirectory(prefix="iflow-seen-") as folder:
-        out = Path(folder) / "made.parquet"
+    with scratch() as folder:
+        out = folder / "made.parquet"
         make(out)
         with suppress(Conflict):
             objects.upload(bucket, path, out, if_generation=0)

@@ -6,7 +6,6 @@ An operation repeats its requests at most twice (`Tries`), within the client, wh
 from __future__ import annotations
 
 import base64
-import tempfile
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -36,6 +35,7 @@ from shared.adapters.google.addresses import UrlOf, plain_urls, signed_urls
 from shared.domain import paths
 from shared.domain.errors import Conflict, NotFound, Permanent, Transient, Unavailable
 from shared.domain.files import FileSeen
+from shared.scratch import scratch
 
 REPEATS = 2
 """Requests sent again in one operation, however many it is made of; after that its caller's bus tries again."""
@@ -142,8 +142,8 @@ class StorageObjects:
         seen = self.stat(bucket, path)
         if seen is None:
             raise _missing(bucket, path)
-        with tempfile.TemporaryDirectory(prefix="iflow-object-") as folder:
-            file = Path(folder) / path.rpartition("/")[2]
+        with scratch() as folder:
+            file = folder / path.rpartition("/")[2]
             self._download(bucket, path, file)
             if (found := _crc32c(file)) != seen.crc32c:
                 raise Unavailable(

@@ -1,0 +1,41 @@
+"""What Terraform hands to the services is what shared/runtime.py reads, and it leaves out nothing that it must say."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+
+from shared.runtime import Settings
+from tests.unit.terraform.running import Plan
+
+LEFT_AS_THEY_ARE = {
+    "state_dir", "port", "reconcile_every_s", "batch_address",  # of a stack on one machine
+    "missing_grace_s", "silent_after_s", "unsent_after_s", "ingest_lease_s",  # shared/domain/policy.py
+    "push_certificates",  # Google's own
+    "log_level", "log_json",
+}
+OF_FUNCTIONS = {"push_account", "push_audience", "push_signature"}
+
+
+def test_terraform_sets_only_what_is_read_and_all_that_has_no_good_default(plan: Plan) -> None:
+    functions = plan.named("google_cloud_run_v2_service", "function").values()
+    web = plan.one("google_cloud_run_v2_service.web")
+    wanted = set(Settings.model_fields) - LEFT_AS_THEY_ARE
+    for service in functions:
+        assert _set(service.values) == wanted
+    assert _set(web) == wanted - OF_FUNCTIONS
+
+
+@pytest.mark.parametrize("name", sorted(LEFT_AS_THEY_ARE))
+def test_what_is_left_as_it_is_exists(name: str) -> None:
+    assert name in Settings.model_fields
+
+
+def _set(values: Mapping[str, Any]) -> set[str]:
+    (template,) = values["template"]
+    return {
+        variable["name"].removeprefix("IFLOW_").lower()
+        for container in template["containers"] for variable in container["env"] or ()
+    }
