@@ -1,7 +1,7 @@
 """Spans, as the rest of the code knows them: nothing, until a process is told to record them (IFLOW_TRACE).
 
 All spans of one analysis (or order) share one trace, whoever opens them and whatever carried the event: the trace's id
-*is* the subject's id, 128 bits either way (docs/decisions/0010). What records them is shared/adapters/spans.py.
+*is* the subject's id, 128 bits either way (docs/decisions/0011). What records them is shared/adapters/spans.py.
 """
 
 from __future__ import annotations

@@ -113,7 +113,7 @@ def _functions_framework(spec: SubscriptionSpec, port: int) -> list[str]:
 def _start_api(processes: Processes, settings: Settings) -> str:
     port = settings.port or free_port()
     command = [
-        sys.executable, "-m", "uvicorn", "--factory", "services.miner.app:create_app", "--host", HOST,
+        sys.executable, "-m", "uvicorn", "--factory", "services.miner.app:create_service", "--host", HOST,
         "--port", str(port), "--no-access-log",
     ]
     processes.start("api", command, port, {})

@@ -13,6 +13,7 @@ locals {
     IFLOW_INGEST_AS_JOB_OVER = tostring(var.largest_function_ingest_bytes)
     IFLOW_BATCH_NETWORK      = google_compute_network.batch.id
     IFLOW_BATCH_SUBNETWORK   = google_compute_subnetwork.batch.id
+    IFLOW_TRACE              = "true"
     IFLOW_UNASSIGNED_BUCKET  = google_storage_bucket.lab["unassigned"].name
     IFLOW_TRACE              = "true"
   }

@@ -8,7 +8,7 @@ resource "google_monitoring_notification_channel" "email" {
   labels       = { email_address = each.key }
 }
 
-# Lines that the code writes, counted. The messages are those of the sources: tests/unit/terraform/test_alerts.py.
+# Lines that the code writes, counted. The messages are those of shared/logs.py: tests/unit/terraform/test_alerts.py.
 locals {
   our_logs = "resource.type=\"cloud_run_revision\" AND resource.labels.service_name=~\"^iflow-\""
 
@@ -32,6 +32,59 @@ locals {
     publishes_delayed = {
       message     = "not published, left to the reconciler"
       description = "Events that were committed and that Pub/Sub did not take"
+    }
+  }
+}
+
+locals {
+  # Each transition, and the seconds that were spent in the status that was left.
+  transitions = {
+    transitions = {
+      message     = "transition"
+      description = "Seconds in the status that was left, by transition"
+    }
+    ingest_transitions = {
+      message     = "ingest transition"
+      description = "Seconds that an ingest took, by transition"
+    }
+  }
+}
+
+resource "google_logging_metric" "transitions" {
+  for_each = local.transitions
+
+  name            = "iflow/${each.key}"
+  description     = each.value.description
+  filter          = "${local.our_logs} AND jsonPayload.message=\"${each.value.message}\""
+  value_extractor = "EXTRACT(jsonPayload.seconds)"
+
+  metric_descriptor {
+    metric_kind = "DELTA"
+    value_type  = "DISTRIBUTION"
+    unit        = "s"
+
+    labels {
+      key        = "from_status"
+      value_type = "STRING"
+    }
+
+    labels {
+      key        = "to_status"
+      value_type = "STRING"
+    }
+  }
+
+  label_extractors = {
+    from_status = "EXTRACT(jsonPayload.from_status)"
+    to_status   = "EXTRACT(jsonPayload.to_status)"
+  }
+
+  # Up to 2^24 * 0.01 s, which is two days.
+  bucket_options {
+    exponential_buckets {
+      num_finite_buckets = 24
+      growth_factor      = 2
+      scale              = 0.01
     }
   }
 }
@@ -234,6 +287,11 @@ resource "google_monitoring_dashboard" "this" {
       columns = 12
       tiles = [
         for place, chart in concat(local.charts, [
+          for name, metric in local.transitions : {
+            title  = metric.description, by = "metric.label.to_status", aligned = "ALIGN_PERCENTILE_95", reduced = "REDUCE_MAX",
+            filter = "resource.type=\"cloud_run_revision\" AND metric.type=\"logging.googleapis.com/user/iflow/${name}\""
+          }
+          ], [
           for name, metric in local.log_metrics : {
             title  = metric.description, by = "metric.label.service", aligned = "ALIGN_DELTA", reduced = "REDUCE_SUM",
             filter = local.logged[name]

@@ -32,7 +32,7 @@ resource "google_cloud_run_v2_service" "web" {
     containers {
       image   = var.image
       command = ["uvicorn"]
-      args    = ["services.miner.app:create_app", "--factory", "--host=0.0.0.0", "--port=8080"]
+      args    = ["services.miner.app:create_service", "--factory", "--host=0.0.0.0", "--port=8080", "--no-access-log"]
 
       ports {
         container_port = 8080

@@ -19,6 +19,7 @@ from services.miner.api import (
     variants,
 )
 from services.miner.observed import Observed
+from shared.runtime import Settings, set_up_logs
 
 DESCRIPTION = """\
 Analyses of a clinical sequencing laboratory: one run of a configured pipeline against a sample's inputs.
@@ -47,6 +48,12 @@ def create_app() -> FastAPI:
     app.add_api_route("/healthz", health, tags=["health"])
     app.openapi = lambda: openapi.describe(app)  # type: ignore[method-assign]
     return app
+
+
+def create_service() -> FastAPI:
+    """The same in a process of its own, whose lines are set up like a function's."""
+    set_up_logs(Settings())
+    return create_app()
 
 
 def health() -> Health:

@@ -2,31 +2,49 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from pathlib import Path
 
 import pytest
 
-from shared.logs import Line
+from shared.logs import FIELDS, Line
+from shared.steps.transitions import log_transitions
+from tests.builders import an_analysis, running
 from tests.unit.terraform.running import Plan
 
 ROOT = Path(__file__).parents[3]
 GUIDE = ROOT / "docs" / "deploy.md"
 
 
-def test_every_counted_line_is_one_that_the_code_writes(plan: Plan) -> None:
-    sources = "\n".join(file.read_text() for room in ("services", "shared") for file in (ROOT / room).rglob("*.py"))
-    said = {Line[name] for name in re.findall(r"\blog\.\w+\(\s*Line\.(\w+)", sources)}
-    counted = {
+def test_the_counted_lines_are_those_that_the_code_names_and_writes(plan: Plan) -> None:
+    counted = [
         re.search(r'jsonPayload\.message="([^"]+)"', metric.values["filter"])[1]
         for metric in plan.all("google_logging_metric")
-    }
-    assert counted <= said
-    assert len(counted) == 5
+    ]
+    assert sorted(counted) == sorted(Line)
+    sources = "\n".join(file.read_text() for room in ("services", "shared") for file in (ROOT / room).rglob("*.py"))
+    written = set(re.findall(r"\((?:after, )?Line\.([A-Z_]+)", sources))
+    assert written == set(Line.__members__)
+
+
+def test_what_is_taken_out_of_a_line_is_a_field_that_it_has(plan: Plan, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    log_transitions(None, an_analysis())
+    log_transitions(an_analysis(), running())
+    fields = [record.__dict__.keys() & set(FIELDS) for record in caplog.records]
+    assert len(fields) == 2
+    for metric in plan.named("google_logging_metric", "transitions").values():
+        values = metric.values
+        extractors = " ".join([values["value_extractor"], *values["label_extractors"].values()])
+        extracted = re.findall(r"EXTRACT\(jsonPayload\.(\w+)\)", extractors)
+        assert sorted(extracted) == ["from_status", "seconds", "to_status"]
+        assert all(set(extracted) <= found for found in fields)
+        assert {label["key"] for label in values["metric_descriptor"][0]["labels"]} == set(values["label_extractors"])
 
 
 def test_every_alert_on_a_log_line_has_its_metric(plan: Plan) -> None:
-    metrics = {metric.values["name"] for metric in plan.all("google_logging_metric")}
+    metrics = {metric.values["name"] for metric in plan.named("google_logging_metric", "this").values()}
     text = " ".join(
         condition["condition_threshold"][0]["filter"]
         for alert in plan.named("google_monitoring_alert_policy", "over").values()
