@@ -134,6 +134,6 @@ def an_order(*samples: Sample, analyses: tuple[str, ...] = (), **changes: Any) -
 def a_built(version: str = "v1", **changes: Any) -> Built:
     return Built.model_validate({
         "version": version, "table": f"cache/orders/v1/{version}.parquet",
-        "manifest": f"cache/orders/v1/{version}.json", "rows": 3, "members_digest": "d", "samples": ("S1",),
-        "built_at": T0, **changes,
+        "index": f"cache/orders/v1/{version}.index", "manifest": f"cache/orders/v1/{version}.json",
+        "rows": 3, "members_digest": "d", "samples": ("S1",), "built_at": T0, **changes,
     })

@@ -16,9 +16,12 @@ from shared.scratch import scratch
 from shared.steps import seen
 from shared.steps.seen import KeyFiles
 
-Join = Callable[[Sequence[tuple[Member, Path]], Path, Path | None], Mapping[str, Any]]
-"""Members with their tables as local files, the joined table, the counts of others (or None) -> the manifest, which has
-`rows`."""
+Join = Callable[[Sequence[tuple[Member, Path]], Path, Path | None, Callable[[str], None]], Mapping[str, Any]]
+"""Members with their tables as local files, where the joined table is to be (its index beside it), the counts of others
+(or None), who is told how far it is -> the manifest, which has `rows`."""
+
+FILES = ("parquet", "index")
+"""Endings of what a join makes."""
 
 
 def build(ports: Ports, bucket: str, wanted: Plan, keep: Callable[[str], None], join: Join, how: KeyFiles) -> Built:
@@ -33,7 +36,7 @@ def build(ports: Ports, bucket: str, wanted: Plan, keep: Callable[[str], None], 
         _join(ports, bucket, path, wanted, others, keep, join)
     manifest = json.loads(ports.objects.read(bucket, f"{path}.json"))
     return Built(
-        version=version, table=f"{path}.parquet", manifest=f"{path}.json", rows=manifest["rows"],
+        version=version, table=f"{path}.parquet", index=f"{path}.index", manifest=f"{path}.json", rows=manifest["rows"],
         members_digest=wanted.digest, samples=tuple(dict.fromkeys(member.name for member in wanted.members)),
         missing=wanted.missing, seen=others.version if others else None, built_at=ports.clock(),
     )
@@ -63,10 +66,12 @@ def _join(
             counts = folder / "seen.parquet"
             others.write(list(tables.values()), counts)
         keep(f"Joining {len(tables)} {'table' if len(tables) == 1 else 'tables'}.")
-        manifest = join([(member, tables[member.table]) for member in wanted.members], folder / "cache.parquet", counts)
+        out = folder / "cache.parquet"
+        manifest = join([(member, tables[member.table]) for member in wanted.members], out, counts, keep)
         keep("Joined; putting it into the bucket.")
-        with suppress(Conflict):  # somebody else joined the very same
-            ports.objects.upload(bucket, f"{path}.parquet", folder / "cache.parquet", if_generation=0)
+        for ending in FILES:
+            with suppress(Conflict):  # somebody else joined the very same
+                ports.objects.upload(bucket, f"{path}.{ending}", out.with_suffix(f".{ending}"), if_generation=0)
         with suppress(Conflict):
             text = json.dumps(manifest, separators=(",", ":")).encode()
             ports.objects.write(bucket, f"{path}.json", text, if_generation=0)

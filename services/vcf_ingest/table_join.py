@@ -1,37 +1,28 @@
-"""The variant tables of some samples, joined on the minimal key: one row an allele, a group of columns a sample."""
+"""The join of variant tables with its lease kept: nothing is heard of the join itself while it works."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-import duckdb
-
 from shared.domain.cache import Member
+from shared.variants.order_table import build_order_table
 
-SITE = ("chrom", "pos", "ref", "alt", "variant_type", "gene", "consequence", "impact", "af_max", "qual", "filters")
-GENOTYPE = ("gt", "zygosity", "carries", "dp", "gq", "vaf")
+LOOK_EVERY_S = 5.0
 
 
-def join_tables(members: Sequence[tuple[Member, Path]], out: Path, seen: Path | None) -> Mapping[str, Any]:
-    """Writes `out`; the manifest has `rows` and, for each sample, the prefix of its columns."""
-    tables = [str(table) for table in dict.fromkeys(table for _, table in members)]
-    shown = ", ".join(f"any_value({name}) AS {name}" for name in SITE)
-    sites = f"SELECT key, {shown} FROM read_parquet($tables, union_by_name = true) GROUP BY key"
-    sql, joins, parameters = f"WITH site AS ({sites}) SELECT site.*", "", {"tables": tables}
-    for number, (member, table) in enumerate(members):
-        parameters[f"m{number}"] = [str(table)]
-        sql += "".join(f", m{number}.{name} AS m{number}_{name}" for name in GENOTYPE)
-        columns = ", ".join(f"any_value(s{member.column}_{name}) AS {name}" for name in GENOTYPE)
-        joins += f" LEFT JOIN (SELECT key, {columns} FROM read_parquet($m{number}) GROUP BY key) m{number} USING (key)"
-    if seen is not None:
-        parameters["seen"] = [str(seen)]
-        sql, joins = f"{sql}, coalesce(seen.n, 0) AS seen", f"{joins} LEFT JOIN read_parquet($seen) seen USING (key)"
-    target = str(out).replace("'", "''")
-    with duckdb.connect(":memory:", config={"temp_directory": str(out.parent)}) as connection:
-        select = f"{sql} FROM site{joins} ORDER BY chrom, pos, key"
-        connection.execute(f"COPY ({select}) TO '{target}' (FORMAT parquet)", parameters)
-        counted = connection.execute("SELECT count(*) FROM read_parquet($out)", {"out": str(out)}).fetchone()
-    samples = [{**member.model_dump(mode="json"), "prefix": f"m{n}_"} for n, (member, _) in enumerate(members)]
-    return {"rows": counted[0] if counted else 0, "samples": samples}
+def join_tables(
+    members: Sequence[tuple[Member, Path]], out: Path, seen: Path | None, keep: Callable[[str], None]
+) -> Mapping[str, Any]:
+    """As `build_order_table`; what `keep` raises is raised when the join has ended."""
+    with ThreadPoolExecutor(1, thread_name_prefix="join") as pool:
+        joined = pool.submit(build_order_table, members, out, seen)
+        while True:
+            try:
+                return joined.result(timeout=LOOK_EVERY_S)
+            except TimeoutError:
+                if joined.done():  # it is the join's own
+                    raise
+                keep("Joining the tables.")

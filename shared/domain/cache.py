@@ -57,6 +57,7 @@ class Built(Part):
 
     version: str
     table: str
+    index: str
     manifest: str
     rows: int
     members_digest: str
@@ -106,5 +107,6 @@ def built_name(digest: str, seen: str | None) -> str:
 
 
 def cache_path(version: str) -> str:
-    """Without its ending: `.parquet` is the table, `.json` its manifest. Relative to the project bucket."""
+    """Without its ending: `.parquet` is the table, `.index` what queries read of it, `.json` its manifest. Relative to
+    the project bucket."""
     return f"cache/orders/v{CACHE_VERSION}/{version}"

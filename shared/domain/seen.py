@@ -70,9 +70,9 @@ def index_path(assembly: str) -> str:
 
 
 def keys_path(table: str, column: int) -> str:
-    """The key file of one sample of a variant table, which is itself named by its content."""
-    stem = table.rpartition("/")[2].removesuffix(".parquet")
-    return f"{FOLDER}keys/{stem}-{column}.parquet"
+    """The key file of one sample of a variant table, which is itself named by its content and its schema's version."""
+    version, stem = table.removesuffix(".parquet").split("/")[-2:]
+    return f"{FOLDER}keys/{version}-{stem}-{column}.parquet"
 
 
 def united_path(files: tuple[str, ...]) -> str:

@@ -180,16 +180,20 @@ class Workers:
             raise Crashed
         return self._join(*args)
 
-    def _join(self, members: Sequence[tuple[Member, Path]], out: Path, seen: Path | None) -> Mapping[str, Any]:
+    def _join(
+        self, members: Sequence[tuple[Member, Path]], out: Path, seen: Path | None, keep: Callable[[str], None]
+    ) -> Mapping[str, Any]:
         """As slow and as mortal as a table's build."""
         for _ in range(3):
             self._scheduler.pause(self._scheduler.random.expovariate(1 / (5 if self._faults.over else 30)))
             if self._faults.happens(self._faults.weather.crash):
                 raise Crashed
+            keep("Joining.")
         rows = sum(json.loads(table.read_text())["rows"] for table in dict.fromkeys(table for _, table in members))
         counted = json.loads(seen.read_text()) if seen else None
         names = sorted(member.name for member, _ in members)
         out.write_text(json.dumps({"rows": rows, "samples": names, "seen": counted}))
+        out.with_suffix(".index").write_text("index")
         return {"rows": rows}
 
     def _build(

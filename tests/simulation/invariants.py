@@ -179,7 +179,7 @@ class Checks:
 
     def _joined(self, path: str, bucket: str, built: Data) -> None:
         """What readers are pointed at is there, whole."""
-        for name in (built["table"], built["manifest"]):
+        for name in (built["table"], built["index"], built["manifest"]):
             require(self._objects.stat(bucket, name), "ready-means-tables", f"{path}: no {name}")
         table = json.loads(self._objects.read(bucket, built["table"]))
         require(table["rows"] == built["rows"], "rows-equal", f"{path}: {built['table']}")
