@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime, timedelta
 from itertools import islice
 
@@ -29,24 +29,28 @@ from shared.steps.store import Loaded
 
 PAGE = 100
 
-LOOKS_A_ROUND = 1_000
-"""At Batch, two calls of 50 ms each: 100 s of the function's 300."""
+LOOKS_A_ROUND = 4_000
+"""At Batch, two calls of 50 ms each: by eight at a time 50 s of the function's 300."""
 
 REFRESHED_A_ROUND = 20
 """Orders whose counts of other analyses are old: of a day's 1,440 rounds each may take so many."""
 
 BEING_CANCELLED = (JobState.CANCELLATION_IN_PROGRESS, JobState.CANCELLED)
 
+Map = Callable[[Callable[[str], None], Iterable[str]], Iterable[None]]
+"""As the built-in `map`, or a pool's."""
+
 log = logging.getLogger(__name__)
 
 
-def reconcile(delivery: Delivery, ports: Ports) -> None:
-    """One round. What fails for one document is logged and left to the next round; the others get theirs."""
+def reconcile(delivery: Delivery, ports: Ports, *, side_by_side: Map = map) -> None:
+    """One round. What fails for one document is logged and left to the next round; the others get theirs.
+
+    `side_by_side` does the looks at Batch, which are mostly waiting.
+    """
     del delivery
-    for path in turn(_silent(ports), ports.clock()):
-        stored = ports.documents.get(path)
-        if stored is not None:
-            _each(stored, ports, _look_at)
+    for _ in side_by_side(lambda path: _look_again(ports, path), turn(_silent(ports), ports.clock())):
+        pass
     for stored in _unsent(ports):
         _each(stored, ports, lambda ports, stored: announce(ports.documents, ports.bus, stored))
     for stored in _dead_ingests(ports):
@@ -55,6 +59,11 @@ def reconcile(delivery: Delivery, ports: Ports) -> None:
         _each(stored, ports, _build_again)
     for stored in _orders_to_refresh(ports):
         _each(stored, ports, _refresh)
+
+
+def _look_again(ports: Ports, path: str) -> None:
+    if (stored := ports.documents.get(path)) is not None:
+        _each(stored, ports, _look_at)
 
 
 def _look_at(ports: Ports, stored: Stored) -> None:

@@ -18,7 +18,7 @@ from shared.domain.lifecycle import Rules
 from shared.domain.pipeline import Pipeline
 from shared.domain.policy import Policy
 from shared.domain.project import Project
-from shared.domain.silence import FIRST_LOOK, LONGEST
+from shared.domain.silence import LOOK_EVERY
 from shared.ports import Message, Ports, Query, Stored
 from shared.steps.dead_letters import replay
 from shared.steps.register import register_pipeline, register_project
@@ -42,7 +42,7 @@ from tests.simulation.schedule import BEGINNING, Scheduler
 
 TICK_S = topology().schedules["reconcile"].every_s
 POLICY = Policy()
-QUIET_S = POLICY.ingest_lease_s + 6 * TICK_S + FIRST_LOOK * LONGEST * POLICY.silent_after_s
+QUIET_S = POLICY.ingest_lease_s + 6 * TICK_S + 2 * LOOK_EVERY * POLICY.silent_after_s
 """What the system may take to heal after the last fault and the last job's end: a lease, a few rounds, and the longest
 wait for a notification that does not come after one that came."""
 
