@@ -13,8 +13,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import duckdb
-
 MEMORY = "512MB"
 _HASH = "md5_number_lower(key)"
 
@@ -71,6 +69,8 @@ def _union(runs: Sequence[Run]) -> tuple[str, dict[str, Any]]:
 
 def _write(select: str, out: Path, **parameters: Any) -> None:
     """(COPY takes no parameter for its target: it is a path of ours, quoted.)"""
+    import duckdb  # here, since functions that only ask for a count must start without it
+
     target = str(out).replace("'", "''")
     with duckdb.connect(":memory:", config={"memory_limit": MEMORY, "temp_directory": str(out.parent)}) as connection:
         connection.execute(f"COPY ({select}) TO '{target}' (FORMAT parquet, COMPRESSION zstd)", parameters)
