@@ -1,4 +1,5 @@
-"""The whole product on one machine, in one process: Batch server, bus, functions, reconciler's clock, REST API.
+"""The whole product on one machine: bus, functions, reconciler's clock and REST API in one process, and the Batch
+server in another, since together they would share one processor (docs/decisions/0012).
 
 State lies in one folder, and one stack at a time owns it. Killed at any moment, the next one goes on where it was.
 """
@@ -11,14 +12,16 @@ import logging
 import os
 import socket
 import threading
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import uvicorn
 
 from infra.local.batch import BatchServer
+from infra.local.batch.child import Note, batch_child
 from services.miner.app import create_app
 from shared import runtime
 from shared.adapters.embedded.bus import SqliteBus
@@ -43,21 +46,60 @@ class Running:
     batch: str
 
 
+class Batch(Protocol):
+    """Serves Batch over a stack's folder, its notifications put into the queue; the address."""
+
+    def __call__(self, settings: Settings, queue: SqliteBus, port: int) -> AbstractContextManager[str]: ...
+
+
 @contextmanager
-def running(settings: Settings) -> Iterator[Running]:
-    """The stack, for as long as the context lasts. Raises StackRunning."""
-    with own(settings.state_dir), restored_environment(settings.environment()):
-        bus = runtime.embedded_bus(settings)
-        batch = BatchServer(
-            state_dir=settings.batch_dir, buckets_dir=settings.objects_dir,
-            publish=lambda topic, data, attributes: _notify(bus, topic, data, attributes),
-        )
-        address = batch.start()
+def batch_beside(settings: Settings, queue: SqliteBus, port: int) -> Iterator[str]:
+    """In a process of its own. Raises ChildFailed."""
+
+    def take(notes: Sequence[Note]) -> None:
+        queue.publish_all([(_name(note.topic), Message(note.data, note.attributes)) for note in notes])
+
+    with batch_child(
+        state_dir=settings.batch_dir, buckets_dir=settings.objects_dir, port=port, take=take
+    ) as address:
+        yield address
+
+
+@contextmanager
+def batch_within(settings: Settings, queue: SqliteBus, port: int) -> Iterator[str]:
+    """In this process, for one that is begun and killed so often that the start of another would be most of it."""
+    batch = BatchServer(
+        state_dir=settings.batch_dir, buckets_dir=settings.objects_dir, port=port,
+        publish=lambda topic, data, attributes: _publish(queue, topic, data, attributes),
+    )
+    address = batch.start()
+    try:
+        yield address
+    finally:
+        batch.stop()
+
+
+@contextmanager
+def running(settings: Settings, batch: Batch = batch_beside) -> Iterator[Running]:
+    """The stack, for as long as the context lasts. Raises StackRunning, ChildFailed."""
+    with (
+        own(settings.state_dir), restored_environment(settings.environment()),
+        serving(settings, runtime.embedded_bus(settings), batch) as up,
+    ):
+        yield up
+
+
+@contextmanager
+def serving(
+    settings: Settings, queue: SqliteBus, batch: Batch = batch_beside, *, batch_port: int = 0
+) -> Iterator[Running]:
+    """All parts, over a queue, in the environment as it is. The folder is the caller's own."""
+    with batch(settings, queue, batch_port) as address:
         web = _Web(settings.port)
         up = Running(api=web.url, batch=address)
         settings.stack_file.write_text(json.dumps({"api": up.api, "batch": up.batch, "pid": os.getpid()}))
-        dispatcher = Dispatcher(bus, topology(), runtime.now_utc)
-        ticker = Ticker(bus, settings)
+        dispatcher = Dispatcher(queue, topology(), runtime.now_utc)
+        ticker = Ticker(queue, settings)
         try:
             dispatcher.start()
             ticker.start()
@@ -67,7 +109,6 @@ def running(settings: Settings) -> Iterator[Running]:
             web.stop()
             ticker.stop()
             dispatcher.stop()
-            batch.stop()
             settings.stack_file.unlink(missing_ok=True)
 
 
@@ -99,8 +140,13 @@ def own(state_dir: Path) -> Iterator[None]:
         yield
 
 
-def _notify(bus: SqliteBus, topic: str, data: bytes, attributes: dict[str, str]) -> None:
-    bus.publish(topic.rpartition("/")[2], Message(data, attributes))
+def _publish(bus: SqliteBus, topic: str, data: bytes, attributes: dict[str, str]) -> None:
+    bus.publish(_name(topic), Message(data, attributes))
+
+
+def _name(topic: str) -> str:
+    """`projects/P/topics/T`, as a job has it, is our T."""
+    return topic.rpartition("/")[2]
 
 
 class Ticker:

@@ -151,8 +151,8 @@ def paced() -> tuple[list[float], list[float]]:
 
 def main() -> None:
     topology().subscriptions["consumer"] = SubscriptionSpec.model_construct(
-        topic=Topic.EVENTS, types=(), function="tests.bench.events:consume", ordering=True, ack_deadline_s=10,
-        retry=Retry(min_s=1, max_s=10), max_attempts=None,
+        topic=Topic.EVENTS, types=(), not_types=(), function="tests.bench.events:consume", ordering=True,
+        ack_deadline_s=10, retry=Retry(min_s=1, max_s=10), max_attempts=None,
     )
     build = runtime.build
 

@@ -21,7 +21,7 @@ from cloudevents.http.event import CloudEvent
 
 from infra.local.batch import Fault, Notify, write_faults
 from infra.local.setup import register_demo
-from infra.local.stack import running
+from infra.local.stack import batch_within, running
 from shared import runtime
 from shared.adapters.embedded.bus import SqliteBus
 from shared.delivery import delivery_of, event_of
@@ -70,7 +70,7 @@ def live(state_dir: Path, *, first: bool, kill_at: str | None, record: Path | No
     if silent:
         write_faults(settings.batch_dir, Fault(notify=Notify(drop=True)))
     _wrap(points)
-    with running(settings):
+    with running(settings, batch_within):
         ports = runtime.ports()
         if first:
             _request(ports, points)

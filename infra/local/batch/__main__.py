@@ -15,6 +15,7 @@ from pathlib import Path
 
 from google.cloud import pubsub_v1  # type: ignore[attr-defined]
 
+from infra.local.batch.child import ToParent
 from infra.local.batch.notifier import Publish
 from infra.local.batch.server import BatchServer
 
@@ -27,22 +28,31 @@ def main() -> None:
     parser.add_argument("--buckets-dir", type=Path, required=True, help="a folder for each bucket")
     parser.add_argument("--port", type=int, default=0, help="on 127.0.0.1; 0 takes a free one")
     parser.add_argument("--slots", type=int, help="tasks at once; four a processor if not given")
+    parser.add_argument("--of-parent", action="store_true", help="pipes to whoever began it are its life (child.py)")
     options = parser.parse_args()
     logging.basicConfig(level=logging.INFO, stream=sys.stderr)
     signals = {signal.SIGTERM, signal.SIGINT}
     signal.pthread_sigmask(signal.SIG_BLOCK, signals)
+    if options.of_parent:
+        parent = ToParent()
+        server = _server(options, parent.publish)
+        parent.tell(server.start())
+        parent.until_told_to_stop()
+        server.stop()
+        return
     with _publisher() as publish:
-        server = BatchServer(
-            state_dir=options.state_dir,
-            buckets_dir=options.buckets_dir,
-            publish=publish,
-            port=options.port,
-            slots=options.slots,
-        )
+        server = _server(options, publish)
         sys.stdout.write(f"{server.start()}\n")
         sys.stdout.flush()
         signal.sigwait(signals)
         server.stop()
+
+
+def _server(options: argparse.Namespace, publish: Publish) -> BatchServer:
+    return BatchServer(
+        state_dir=options.state_dir, buckets_dir=options.buckets_dir, publish=publish, port=options.port,
+        slots=options.slots,
+    )
 
 
 @contextmanager

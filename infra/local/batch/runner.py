@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import marshal
 import os
 import shutil
@@ -14,12 +15,15 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+from infra.local.batch.loop import has_ended
 from infra.local.batch.plan import Plan
 from shared.adapters.embedded.logs import log_path
 
 _SUPERVISOR = str(Path(__file__).with_name("supervise.py"))
 # Not the virtual environment's link: a supervisor imports nothing from it, and starts faster without looking.
 _PYTHON = os.path.realpath(sys.executable)
+
+_GONE_S = 1.0
 
 
 @dataclass(frozen=True)
@@ -36,6 +40,7 @@ class Runner:
     def __init__(self, state_dir: Path, grace_s: float) -> None:
         self._state_dir = state_dir
         self._grace_s = grace_s
+        self._supervisors = _Supervisors()
 
     def folder(self, uid: str, index: int, launch: int) -> Path:
         return self._state_dir / "attempts" / f"{uid}.{index}.{launch}"
@@ -49,19 +54,16 @@ class Runner:
         (folder / "plan").write_bytes(self._marshalled(plan, folder))
         log = log_path(self._state_dir, uid, index)
         log.parent.mkdir(parents=True, exist_ok=True)
-        append = os.O_WRONLY | os.O_CREAT | os.O_APPEND
-        return os.posix_spawn(
-            _PYTHON,
-            [_PYTHON, "-I", "-S", _SUPERVISOR, str(folder)],
-            {"PATH": os.environ.get("PATH", os.defpath)},
-            file_actions=[
-                (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
-                (os.POSIX_SPAWN_OPEN, 1, str(log), append, 0o644),
-                (os.POSIX_SPAWN_DUP2, 1, 2),
-            ],
-            setsid=True,
-            setsigmask=(),  # a server may block what is to end its tasks
-        )
+        try:
+            return self._supervisors.begin(folder, log)
+        except (EOFError, BrokenPipeError):  # killed, with our request or with its answer
+            if (pid := self.find(folder)) is None:
+                raise OSError(errno.EAGAIN, "the supervisors' parent has died") from None
+            return pid
+
+    def close(self) -> None:
+        """Attempts live on."""
+        self._supervisors.close()
 
     def _marshalled(self, plan: Plan, folder: Path) -> bytes:
         return marshal.dumps({
@@ -85,7 +87,7 @@ class Runner:
             return None
         except FileExistsError:
             pid = int((folder / "started").read_text().split()[0])
-        return pid if pid and _command_line(pid).endswith(str(folder)) else None
+        return pid if pid and _works_in(pid, folder) else None
 
     def ended(self, folder: Path) -> Ended | None:
         """None if the supervisor was itself killed (or still runs)."""
@@ -114,10 +116,11 @@ class Runner:
                 if marks <= set(environment.read_bytes().split(b"\0")):
                     os.kill(int(environment.parent.name), signal.SIGKILL)
 
-    def reap(self, pid: int, *, wait: bool = False) -> None:
-        """Takes the exit status of a supervisor that has ended, if it was this process's child."""
-        with contextlib.suppress(ChildProcessError):
-            os.waitpid(pid, 0 if wait else os.WNOHANG)
+    def wait(self, pid: int) -> None:
+        """For the end of a supervisor that was killed, which is a moment away."""
+        give_up = time.monotonic() + _GONE_S
+        while not has_ended(pid) and time.monotonic() < give_up:
+            time.sleep(0.002)
 
     def forget(self, folder: Path) -> None:
         shutil.rmtree(folder, ignore_errors=True)
@@ -127,14 +130,50 @@ class Runner:
             self.forget(folder)
 
 
-def _command_line(pid: int) -> str:
-    """Empty if there is no such process. A process id may have been given to somebody else meanwhile; the last
-    argument, an attempt's folder, tells."""
+class _Supervisors:
+    """The process that supervisors are forked from; begun with the first one, and again when it was killed."""
+
+    def __init__(self) -> None:
+        self._parent: subprocess.Popen[bytes] | None = None
+
+    def begin(self, folder: Path, log: Path) -> int:
+        """The new process's id. Raises OSError, BrokenPipeError, EOFError."""
+        if self._parent is None:
+            self._parent = subprocess.Popen(
+                [_PYTHON, "-I", "-S", _SUPERVISOR], env={"PATH": os.environ.get("PATH", os.defpath)},
+                stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True, bufsize=0,
+            )
+        assert self._parent.stdin is not None
+        assert self._parent.stdout is not None
+        try:
+            self._parent.stdin.write(marshal.dumps((str(folder), str(log))))
+            if not (answer := self._parent.stdout.readline()):
+                raise EOFError
+        except (BrokenPipeError, EOFError):
+            self.close()
+            raise
+        if (pid := int(answer)) < 0:
+            raise OSError(-pid, os.strerror(-pid))
+        return pid
+
+    def close(self) -> None:
+        if self._parent is not None:
+            self._parent.communicate()
+            self._parent = None
+
+
+def _works_in(pid: int, folder: Path) -> bool:
+    """A process id may have been given to somebody else meanwhile; an attempt's folder tells."""
+    return f"{_working_folder(pid)}/".startswith(f"{folder.resolve()}/")
+
+
+def _working_folder(pid: int) -> str:
+    """Empty if there is no such process."""
     if Path("/proc/self").exists():
         try:
-            return Path(f"/proc/{pid}/cmdline").read_bytes().rstrip(b"\0").decode(errors="replace")
-        except (FileNotFoundError, ProcessLookupError):
+            return str(Path(f"/proc/{pid}/cwd").readlink())
+        except (FileNotFoundError, ProcessLookupError, PermissionError):  # the last: somebody else's
             return ""
-    return subprocess.run(
-        ["ps", "-ww", "-o", "command=", "-p", str(pid)], capture_output=True, text=True, check=False
-    ).stdout.rstrip()
+    command = ["lsof", "-a", "-p", str(pid), "-d", "cwd", "-Fn"]
+    found = subprocess.run(command, capture_output=True, text=True, check=False)
+    return next((line[1:] for line in found.stdout.splitlines() if line.startswith("n")), "")

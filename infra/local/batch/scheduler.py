@@ -118,7 +118,7 @@ class Scheduler:
             for attempts in self._running.values():
                 for attempt in attempts.values():
                     self._runner.kill_group(attempt.pid)
-                    self._runner.reap(attempt.pid, wait=True)
+                    self._runner.wait(attempt.pid)
 
     # -- QUEUED -> SCHEDULED --------------------------------------------------------------------------------------
 
@@ -224,7 +224,6 @@ class Scheduler:
             if ended is None:
                 self._runner.kill_group(attempt.pid)
                 ended = Ended(VM_REBOOTED, self._clock())
-            self._runner.reap(attempt.pid)
             self._running[attempt.uid].pop(attempt.index)
             if not self._running[attempt.uid]:
                 del self._running[attempt.uid]

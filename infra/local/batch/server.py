@@ -51,9 +51,10 @@ class BatchServer:
         self._loop = Loop()
         self._faults = Faults(self._state_dir)
         self._notifier = Notifier(publish, self._faults)
+        self._runner = Runner(self._state_dir, grace_s)
         self._scheduler = Scheduler(
             self._store,
-            Runner(self._state_dir, grace_s),
+            self._runner,
             self._loop,
             self._notifier,
             self._faults,
@@ -80,6 +81,7 @@ class BatchServer:
         self._loop.stop()
         if end_tasks:
             self._scheduler.end_all()
+        self._runner.close()
         self._notifier.stop()
         self._store.close()
         self._lock_file.close()

@@ -65,12 +65,18 @@ class SqliteBus:
         self.published = _condition_of(file)
 
     def publish(self, topic: str, message: Message) -> str:
-        message_id = uuid.uuid4().hex
+        (message_id,) = self.publish_all([(topic, message)])
+        return message_id
+
+    def publish_all(self, messages: Sequence[tuple[str, Message]]) -> list[str]:
+        """Topics and messages, in one transaction."""
+        identities = [uuid.uuid4().hex for _ in messages]
         with self._db.transaction() as connection:
-            self._put(connection, topic, message, message_id)
+            for (topic, message), message_id in zip(messages, identities, strict=True):
+                self._put(connection, topic, message, message_id)
         with self.published:
             self.published.notify_all()
-        return message_id
+        return identities
 
     def _put(self, connection: sqlite3.Connection, topic: str, message: Message, message_id: str) -> None:
         now = self._clock()
