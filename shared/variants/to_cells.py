@@ -67,8 +67,7 @@ def delimited(
     for rows in pieces(batches):
         columns = []
         for name in schema.names:
-            found = cells(rows[name])
-            columns.append((_safe(found.text, always=comma) if found.is_text else found.text).fill_null(""))
+            columns.append(_cell(rows[name], comma).fill_null(""))
         yield lines_of(pc.binary_join_element_wise(*columns, delimiter), "\n")
 
 
@@ -84,6 +83,15 @@ def pieces(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
     for batch in batches:
         for at in range(0, batch.num_rows, ROWS_AT_A_TIME):
             yield batch.slice(at, ROWS_AT_A_TIME)
+
+
+def _cell(array: pa.Array, comma: bool) -> pa.Array:
+    found = cells(array)
+    if found.is_text:
+        return _safe(found.text, always=comma)
+    if comma and pa.types.is_list(array.type):
+        return pc.binary_join_element_wise('"', found.text, '"', "")
+    return found.text
 
 
 def _quoted_word(text: str) -> str:

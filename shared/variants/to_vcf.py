@@ -12,7 +12,7 @@ table of an export is the same bytes, unless a key stood twice in one record.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -22,12 +22,13 @@ import pyarrow.parquet as pq
 
 from shared.variants.report import Notes
 from shared.variants.schema import KeyColumn, TableSchema, table_schema
+from shared.variants.to_cells import lines_of
 from shared.variants.to_vcf_values import Encoding, Records, by_record, joined, of_alleles
 from shared.variants.vcf.header import FIXED_COLUMNS, Header, parse_header
 from shared.variants.vcf.spans import Bools, Ints, spread
 
 CELLS_AT_A_TIME = 400_000
-_MARK = "##iflow_export_"
+ABOUT = "##iflow_export_"
 _NO_ROW = frozenset({"*", "<*>", "<NON_REF>", "."})
 _DP, _GQ = (KeyColumn(key.lower(), key, "value", kind, 1) for key, kind in (("DP", "Integer"), ("GQ", "Float")))
 _OTHER_DEPTHS = frozenset({"RD", "AO", "TAR", "TIR", "AU", "CU", "GU", "TU"})
@@ -43,7 +44,7 @@ def vcf_text(header: Header, batches: Iterable[pa.RecordBatch], about: Mapping[s
     """The file's text: `batches` are rows of one variant table, with all its columns, in its order; `header` is its
     header. `about` stands in the header as `##iflow_export_<key>`, in the place of what an earlier export said."""
     yield _header_text(header, about)
-    writer = _Writer(header)
+    writer = VcfWriter(header)
     for rows in _whole_records(batches, max(500, CELLS_AT_A_TIME // (len(header.samples) + 1))):
         yield writer.text(rows)
 
@@ -55,12 +56,17 @@ def header_of(table: Path) -> Header:
 
 
 def _header_text(header: Header, about: Mapping[str, str]) -> bytes:
-    lines = [line for line in header.text.split("\n")[:-2] if not line.startswith(_MARK)]
+    lines = [line for line in header.text.split("\n")[:-2] if not line.startswith(ABOUT)]
     if not lines or not lines[0].startswith("##fileformat=VCFv4."):
         lines.insert(0, "##fileformat=VCFv{}.{}".format(*header.version))
-    lines += [_MARK + f"{key}=" + re.sub(r"\s+|^<", " ", value) for key, value in about.items()]
-    columns = [*FIXED_COLUMNS, *(("FORMAT", *header.samples) if header.samples else ())]
-    return ("\n".join([*lines, "#" + "\t".join(columns)]) + "\n").encode()
+    return header_lines(lines, header.samples, about)
+
+
+def header_lines(lines: Sequence[str], samples: Sequence[str], about: Mapping[str, str]) -> bytes:
+    """With what `about` says and the #CHROM line behind them."""
+    said = [f"{ABOUT}{key}=" + re.sub(r"\s+|^<", " ", value) for key, value in about.items()]
+    columns = [*FIXED_COLUMNS, *(("FORMAT", *samples) if samples else ())]
+    return ("\n".join([*lines, *said, "#" + "\t".join(columns)]) + "\n").encode()
 
 
 def _whole_records(batches: Iterable[pa.RecordBatch], most: int) -> Iterator[pa.RecordBatch]:
@@ -86,31 +92,38 @@ def _last_run(record: Ints) -> int:
     return int(changes[-1]) + 1 if len(changes) else 0
 
 
-class _Writer:
-    def __init__(self, header: Header) -> None:
+class VcfWriter:
+    """`version` is that of the file that is written; INFO keys in `without` are left out."""
+
+    def __init__(
+        self, header: Header, version: tuple[int, int] | None = None, without: frozenset[str] = frozenset()
+    ) -> None:
         self._schema: TableSchema = table_schema(header)
-        self._header = header
-        self._info = Encoding.of("INFO", header.version)
-        self._format = Encoding.of("FORMAT", header.version)
+        self._header, self._without = header, without
+        self._info = Encoding.of("INFO", version or header.version)
+        self._format = Encoding.of("FORMAT", version or header.version)
 
     def text(self, rows: pa.RecordBatch) -> bytes:
         records, alts, removed = _records(rows)
         columns = [
             records.by_record(rows["contig"]), records.by_record(rows["pos"]).cast(pa.string()),
-            _of_list(records.by_record(rows["ids"])), _ref(records.by_record(rows["ref"])), alts,
+            joined_list(records.by_record(rows["ids"])), _ref(records.by_record(rows["ref"])), alts,
             records.by_record(rows["qual"]).cast(pa.string()).fill_null("."),
-            _of_list(records.by_record(rows["filters"])), self._info_text(rows, records),
+            joined_list(records.by_record(rows["filters"])), self.info_text(rows, records),
         ]
         if self._header.samples:
             columns += self._sample_text(rows, records, removed)
-        columns[-1] = pc.binary_join_element_wise(columns[-1], "\n", "")
-        lines = pc.binary_join_element_wise(*columns, "\t")
-        return bytes(pc.binary_join(pa.ListArray.from_arrays([0, len(lines)], lines), "")[0].as_buffer())
+        return lines_of(pc.binary_join_element_wise(*columns, "\t"), "\n")
 
-    def _info_text(self, rows: pa.RecordBatch, records: Records) -> pa.Array:
+    def info_text(self, rows: pa.RecordBatch | pa.Table, records: Records) -> pa.Array:
+        """The INFO column of each record."""
         others = _others(records.by_record(rows["info_other"]), self._info, "=", frozenset(self._schema.info))
         pieces = []
+        for key in self._without:
+            others.pop(key, None)
         for key, column in self._schema.info.items():
+            if key in self._without:
+                continue
             values = rows[column.name]
             if column.kind == "Flag":
                 pieces.append(pc.if_else(records.by_record(values).fill_null(False), key, pa.scalar(None, pa.string())))
@@ -255,7 +268,7 @@ def _others(
     return found
 
 
-def _of_list(array: pa.Array) -> pa.Array:
+def joined_list(array: pa.Array) -> pa.Array:
     return pc.binary_join(array, ";").fill_null(".")
 
 
