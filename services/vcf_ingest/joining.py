@@ -35,16 +35,17 @@ def build(ports: Ports, bucket: str, wanted: Plan, keep: Callable[[str], None], 
     if ports.objects.stat(bucket, f"{path}.json") is None:
         _join(ports, bucket, path, wanted, others, keep, join)
     manifest = json.loads(ports.objects.read(bucket, f"{path}.json"))
+    names = dict.fromkeys(member.name for member in wanted.members if member.column is not None)
     return Built(
         version=version, table=f"{path}.parquet", index=f"{path}.index", manifest=f"{path}.json", rows=manifest["rows"],
-        members_digest=wanted.digest, samples=tuple(dict.fromkeys(member.name for member in wanted.members)),
+        members_digest=wanted.digest, samples=tuple(names),
         missing=wanted.missing, seen=others.version if others else None, built_at=ports.clock(),
     )
 
 
 def own_cache(ports: Ports, source: Source, keep: Callable[[str], None], join: Join, how: KeyFiles) -> Built | None:
-    """Of an analysis alone, with the key files of its samples beside it; None where its tables have no columns, or are
-    of several assemblies."""
+    """Of an analysis alone, with the key files of its samples beside it; None where its tables are of several
+    assemblies."""
     bucket, wanted = source.analysis.bucket, members_of(source)
     seen.write_key_files(ports, bucket, source.files, keep, how)
     if wanted.refusal or not wanted.members:

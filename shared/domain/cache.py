@@ -34,13 +34,16 @@ class CacheStatus(StrEnum):
 
 
 class Member(Part):
-    """One sample's columns in one variant table: `column` counts from 0, `table` is relative to the project bucket."""
+    """One sample's columns in one variant table: `column` counts from 0, `table` is relative to the project bucket.
+
+    `column` None: the table has no samples (a VCF of sites alone), and neither has this a name.
+    """
 
     name: str
     role: Role
     sex: Sex
     table: str
-    column: int
+    column: int | None
     analysis: str
 
 

@@ -61,15 +61,20 @@ def plan(samples: Sequence[Sample], sources: Iterable[Source], *, by_name: bool)
     listed, unless an analysis is still to come.
     """
     ordered = sorted(sources, key=lambda source: (source.analysis.created_at, source.analysis.id))
-    members = tuple(member for sample in samples for member in _members(sample, ordered))
+    members = _members_of(samples, ordered)
     found = {member.name for member in members}
     missing = tuple(
         Missing(name=sample.name, reason=_why_missing(sample, ordered))
         for sample in samples if sample.name not in found
     )
+    return _planned(members, missing, ordered, None if by_name else _refusal(samples, missing, ordered))
+
+
+def _planned(
+    members: tuple[Member, ...], missing: tuple[Missing, ...], ordered: Sequence[Source], refusal: str | None
+) -> Plan:
     tables = {f.table: f for s in ordered for f in s.files if f.table in {member.table for member in members}}
     assemblies = sorted({file.assembly or "" for file in tables.values()})
-    refusal = None if by_name else _refusal(samples, missing, ordered)
     if len(known := [name for name in assemblies if name]) > 1:
         refusal = f"its tables are of several assemblies ({', '.join(known)}), whose positions do not compare"
     rows = sum(file.rows for file in tables.values())
@@ -78,10 +83,18 @@ def plan(samples: Sequence[Sample], sources: Iterable[Source], *, by_name: bool)
 
 
 def members_of(source: Source) -> Plan:
-    """An analysis alone: every column of its tables, in the roles that it was asked for (C53)."""
+    """An analysis alone: every column in the role that it was asked for (C53), and the tables that have none."""
     declared = {sample.name: sample for sample in source.analysis.samples}
     samples = [declared.get(name) or Sample(name=name, role=Role.SAMPLE, sex=Sex.UNKNOWN) for name in source.columns()]
-    return plan(samples, [source], by_name=True)
+    sites = tuple(
+        Member(name="", role=Role.SAMPLE, sex=Sex.UNKNOWN, table=file.table, column=None, analysis=source.analysis.id)
+        for file in source.files if file.table and not file.samples
+    )
+    return _planned((*_members_of(samples, [source]), *sites), (), [source], None)
+
+
+def _members_of(samples: Sequence[Sample], ordered: Sequence[Source]) -> tuple[Member, ...]:
+    return tuple(member for sample in samples for member in _members(sample, ordered))
 
 
 def _members(sample: Sample, ordered: Sequence[Source]) -> list[Member]:

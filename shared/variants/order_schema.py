@@ -104,6 +104,8 @@ def groups_of(members: Sequence[Member]) -> tuple[Group, ...]:
     """By role, within a role as named. A sample of several tables is one group."""
     by_name: dict[str, list[int]] = {}
     for number, member in enumerate(members):
+        if member.column is None:  # a table without samples
+            continue
         by_name.setdefault(member.name, []).append(number)
     ordered = sorted(by_name.values(), key=lambda numbers: ROLES.index(members[numbers[0]].role))
     holders = Counter(members[numbers[0]].role for numbers in ordered)

@@ -129,11 +129,12 @@ class _Join:
         self._members = [member for member, _ in members]
         self.groups = groups_of(self._members)
         in_order = [number for group in self.groups for number in group.members]
+        in_order += [number for number, (member, _) in enumerate(members) if member.column is None]
         paths = list(dict.fromkeys(members[number][1] for number in in_order))
         self._table_of = [paths.index(path) for _, path in members]
         rank = _chromosome_ranks(paths)
         self._tables = [
-            _Table(path, [m.column for m, p in members if p == path], rank) for path in paths
+            _Table(path, [m.column for m, p in members if p == path and m.column is not None], rank) for path in paths
         ]
         self._chromosomes = list(rank)
         self._seen = _Seen(seen, rank) if seen else None

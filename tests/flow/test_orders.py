@@ -187,6 +187,15 @@ def test_what_was_seen_in_other_analyses_is_in_the_cache_and_stays_in_its_projec
     assert lab.ports.objects.stat(other, index_path("GRCh38")) is None
 
 
+def test_an_analysis_alone_has_a_cache_also_of_sites_without_samples_and_of_no_sites(lab: Lab) -> None:
+    """C49 (b)."""
+    sites = vcf([], [(5, "A", []), (9, "T", [])]).replace(b"\tFORMAT", b"").replace(b"\tGT", b"")
+    ingest_of = {name: lab.document(ingest(lab, name, content))["ingest"]
+                 for name, content in (("sites", sites), ("nothing", vcf(["E1"], [])))}
+    assert {name: (found["status"], found["cache"]["rows"], found["cache"]["samples"])
+            for name, found in ingest_of.items()} == {"sites": ("ready", 2, []), "nothing": ("ready", 0, ["E1"])}
+
+
 def test_orders_at_the_command_line(lab: Lab) -> None:
     from typer.testing import CliRunner
 
