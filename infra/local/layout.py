@@ -32,7 +32,8 @@ def lay_out(topology: Topology, endpoints: Mapping[str, str], *, project: str, e
 
 
 def subscriber_client(emulator: str) -> pubsub_v1.SubscriberClient:
-    return pubsub_v1.SubscriberClient(transport=SubscriberGrpcTransport(channel=grpc.insecure_channel(emulator)))
+    channel = grpc.insecure_channel(emulator, [("grpc.max_receive_message_length", -1)])  # as the client's own
+    return pubsub_v1.SubscriberClient(transport=SubscriberGrpcTransport(channel=channel))
 
 
 def _request(name: str, spec: SubscriptionSpec, endpoint: str, topology: Topology, project: str) -> dict[str, Any]:

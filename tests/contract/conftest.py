@@ -23,15 +23,7 @@ from shared.domain.events import Topic
 from shared.ports import Documents, Objects
 from shared.topology import Retry, SubscriptionSpec, TopicSpec, Topology, topology
 from tests.contract.clock import FakeClock
-from tests.contract.emulators import (
-    a_google_project,
-    firestore_address,
-    pubsub_address,
-    storage_address,
-    storage_root,
-)
-
-__all__ = ["firestore_address", "pubsub_address", "storage_address", "storage_root"]
+from tests.contract.emulators import a_google_project
 
 DOCUMENTS: dict[str, Callable[[pytest.FixtureRequest, Path], Documents]] = {
     "memory": lambda _, __: MemoryDocuments(),

@@ -8,10 +8,19 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from typer.testing import CliRunner, Result
 
-from services.cli.main import app
+from tests.flow.pulled import Emulators
 from tests.flow.stack import Iflow, Stack, stack_over
+
+BACKENDS = ("embedded", "emulators")
+
+
+@pytest.fixture(scope="module", params=BACKENDS)
+def emulators(request: pytest.FixtureRequest) -> Emulators | None:
+    """What a stack of the module is on; None for the embedded one. Its tests run on both (but see `only_embedded`)."""
+    if request.param == "embedded":
+        return None
+    return Emulators(*(request.getfixturevalue(f"{name}_address") for name in ("pubsub", "firestore")))
 
 
 @pytest.fixture(scope="module")
@@ -22,10 +31,4 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
 
 @pytest.fixture
 def iflow(stack: Stack) -> Iflow:
-    """The command in this process, as user `ada` of project demo, unless told else."""
-
-    def run(*arguments: str, **environment: str) -> Result:
-        asked = {"IFLOW_API": stack.api, "IFLOW_PROJECT": "demo", "IFLOW_USER": "ada", **environment}
-        return CliRunner().invoke(app, list(arguments), env=asked, catch_exceptions=False)
-
-    return run
+    return stack.iflow

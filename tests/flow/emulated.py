@@ -42,21 +42,12 @@ class Emulated(Lab):
     proxies: Mapping[str, Proxy] = field(kw_only=True)
     folder: Path = field(kw_only=True)
 
-    @property
-    def batch_dir(self) -> Path:
-        return self.settings.batch_dir
-
     def waiting(self) -> Mapping[str, int]:
         return {}
 
     def events(self, subject: str) -> list[str]:
         seen = dict(line.split()[1:] for line in _lines(self.folder / "events") if line.split()[0] == subject)
         return [kind.removeprefix("analysis.") for kind in seen.values()]
-
-    def until_events(self, subject: str, *kinds: str) -> None:
-        """The consumer's events of one analysis: these, each once, in this order."""
-        self.until(lambda: len(self.events(subject)) >= len(kinds))
-        assert self.events(subject) == list(kinds)
 
     def endpoint(self, subscription: str) -> str:
         """Where Pub/Sub pushes to."""

@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import httpx
-from typer.testing import Result
+from typer.testing import CliRunner, Result
 
 from infra.local.stack import running
 from infra.pipelines.catalogue import read_catalogue
+from services.cli.main import app
 from shared import runtime
 from shared.domain import paths
 from shared.domain.project import Project
@@ -43,6 +44,11 @@ class Stack:
     def batch_dir(self) -> Path:
         """Where `infra.local.batch.write_faults` puts its rules."""
         return self.state_dir / "batch"
+
+    def iflow(self, *arguments: str, **environment: str) -> Result:
+        """The command in this process, as user `ada` of project demo, unless told else."""
+        asked = {"IFLOW_API": self.api, "IFLOW_PROJECT": "demo", "IFLOW_USER": "ada", **environment}
+        return CliRunner().invoke(app, list(arguments), env=asked, catch_exceptions=False)
 
     def add_project(self, name: str) -> str:
         """Another tenant, with the shipped pipelines."""

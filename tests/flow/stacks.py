@@ -13,11 +13,13 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import pytest
 from cloudevents.http.event import CloudEvent
 
 from infra.local.batch import Fault, write_faults
+from infra.local.emulator_stack import Servers, directly
 from infra.local.setup import register_demo
-from infra.local.stack import running
+from infra.local.stack import Running, running
 from services.reconciler.handler import reconcile
 from shared import runtime
 from shared.adapters.embedded.bus import SqliteBus
@@ -34,6 +36,7 @@ from shared.steps.announce import message_of
 from shared.steps.register import register_pipeline
 from shared.topology import Retry, SubscriptionSpec, topology
 from tests.builders import T0, a_pipeline
+from tests.flow.pulled import Emulators, pulled
 from tests.flow.stack import Stack
 from tests.flow.working import do
 
@@ -51,6 +54,10 @@ class Lab(Stack):
     settings: Settings = field(default_factory=Settings)
     bus: SqliteBus = field(kw_only=True)
     received: list[Event] = field(default_factory=list)
+
+    @property
+    def batch_dir(self) -> Path:
+        return self.settings.batch_dir
 
     # -- asking -----------------------------------------------------------------------------------------------------
 
@@ -150,6 +157,11 @@ class Lab(Stack):
         seen = {event.id: event.type for event in [*self.received] if event.subject == subject}
         return [kind.removeprefix("analysis.") for kind in seen.values()]
 
+    def until_events(self, subject: str, *kinds: str) -> None:
+        """The consumer's events of one analysis: these, each once, in this order."""
+        self.until(lambda: len(self.events(subject)) >= len(kinds))
+        assert self.events(subject) == list(kinds)
+
     def jobs(self) -> list[Any]:
         """Every job that Batch has."""
         return list(batch_client(self).list_jobs(parent="projects/local/locations/us-central1"))
@@ -188,27 +200,36 @@ def batch_client(lab: Lab) -> Any:
 
 @contextmanager
 def lab_over(
-    state_dir: Path, *, retry: Mapping[str, Retry] | None = None, attempts: Mapping[str, int] | None = None,
-    consumers: Mapping[str, SubscriptionSpec] | None = None, **settings: Any,
+    state_dir: Path, *, emulators: Emulators | None = None, retry: Mapping[str, Retry] | None = None,
+    attempts: Mapping[str, int] | None = None, consumers: Mapping[str, SubscriptionSpec] | None = None,
+    between: Callable[[Servers], Servers] = directly, **settings: Any,
 ) -> Iterator[Lab]:
-    """`retry` and `attempts` shorten a subscription's pauses and number of deliveries; `consumers` are added.
+    """Embedded, or on `emulators`, with `between` their servers and who uses them.
 
-    Heals within a second or two; `settings` may say otherwise.
+    `retry` and `attempts` shorten a subscription's pauses and number of deliveries; `consumers` are added. Heals within
+    a second or two; `settings` may say otherwise.
     """
     chosen = Settings(**{
         "state_dir": state_dir, "port": 0, "reconcile_every_s": 1, "silent_after_s": 1, "unsent_after_s": 1, **settings,
     })
     received: list[Event] = []
-    with _topology(retry or {}, attempts or {}, consumers or {}), _recording(received), running(chosen) as up:
+    with (
+        _topology(retry or {}, attempts or {}, consumers or {}), _recording(received),
+        (pulled(chosen, emulators, between) if emulators else _embedded(chosen)) as (up, chosen, bus),
+    ):
         ports = runtime.ports()
         register_demo(ports)
         for pipeline in (WAITS, ENDS):
             register_pipeline(ports, PROJECT, pipeline, by="test")
         headers = {"X-Project-ID": PROJECT, "X-Requested-By": "ada@lab.example"}
         with httpx.Client(base_url=f"{up.api}/api/v1", headers=headers, timeout=30) as client:
-            yield Lab(
-                up.api, client, ports, state_dir, settings=chosen, bus=runtime.embedded_bus(chosen), received=received
-            )
+            yield Lab(up.api, client, ports, state_dir, settings=chosen, bus=bus, received=received)
+
+
+@contextmanager
+def _embedded(settings: Settings) -> Iterator[tuple[Running, Settings, SqliteBus]]:
+    with running(settings) as up:
+        yield up, settings, runtime.embedded_bus(settings)
 
 
 # -- the consumer -------------------------------------------------------------------------------------------------
@@ -315,6 +336,12 @@ def ingesting_here(**wrap: Callable[[Any], Any]) -> Iterator[None]:
 
 def analysis_of(request: str) -> str:
     return paths.analysis_id(PROJECT, request)
+
+
+def only_embedded(reason: str) -> pytest.MarkDecorator:
+    """For a test that says nothing about Google's services, which is what `reason` is for."""
+    assert reason
+    return pytest.mark.parametrize("emulators", ["embedded"], indirect=True, scope="module")
 
 
 def job_of(request: str) -> str:

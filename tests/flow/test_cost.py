@@ -9,6 +9,7 @@ import pytest
 
 from infra.local.batch import Fault, Preempt, Quota
 from shared.domain.clock import seconds_between
+from tests.flow.pulled import Emulators
 from tests.flow.stacks import ENDS, Lab, entered, job_of, lab_over, shell_pipeline
 
 SPOT_PER_HOUR_IN_ZONE_A = 0.0210
@@ -16,8 +17,8 @@ SPOT_PER_HOUR_IN_ZONE_A = 0.0210
 
 
 @pytest.fixture(scope="module")
-def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
-    with lab_over(tmp_path_factory.mktemp("cost")) as up:
+def lab(tmp_path_factory: pytest.TempPathFactory, emulators: Emulators | None) -> Iterator[Lab]:
+    with lab_over(tmp_path_factory.mktemp("cost"), emulators=emulators) as up:
         unpriced = {**ENDS.resources.model_dump(), "machine_type": "n9-huge"}
         up.register(shell_pipeline("unpriced", "true", resources=unpriced))
         up.register(shell_pipeline("brief", "sleep 0.3", retries={"max": 2}))

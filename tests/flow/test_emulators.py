@@ -18,6 +18,7 @@ from google.cloud import batch_v1
 from infra.local.batch import Fault, Notify
 from infra.local.demo import run_demo
 from infra.local.setup import register_demo
+from services.cli.exits import Exit
 from shared.domain import paths
 from shared.domain.clock import iso
 from shared.domain.events import EventType, Topic, event_about
@@ -47,15 +48,15 @@ def test_the_demo_runs_to_succeeded_and_ready(lab: Emulated) -> None:
     run_demo(lab.ports, register_demo(lab.ports), lab.api, None)
 
 
-def test_a_request_that_is_delivered_twenty_times_at_once_is_one_analysis_with_one_job(lab: Emulated) -> None:
-    message = message_of(submit_event("twenty"))
+def test_a_request_that_is_delivered_a_hundred_times_at_once_is_one_analysis_with_one_job(lab: Emulated) -> None:
+    message = message_of(submit_event("hundred"))
     with ThreadPoolExecutor(8) as pool:
-        list(pool.map(lambda _: lab.bus.publish(Topic.COMMANDS, message), range(20)))
-    done = lab.until_ends(analysis_of("twenty"), "succeeded")
+        list(pool.map(lambda _: lab.bus.publish(Topic.COMMANDS, message), range(100)))
+    done = lab.until_ends(analysis_of("hundred"), "succeeded")
     lab.until_events(done["id"], *WHOLE_LIFE)
     assert steps(done) == list(WHOLE_LIFE)
     assert len(lab.jobs_of(done["id"])) == 1
-    assert lab.rejections("twenty") == []
+    assert lab.rejections("hundred") == []
 
 
 def push_body(lab: Emulated, analysis: str, state: str) -> dict[str, Any]:
@@ -125,8 +126,7 @@ def test_what_always_fails_becomes_a_dead_letter_and_succeeds_when_the_cause_is_
     assert base64.b64decode(letter["payload"]) == command.data
     assert letter["attributes"] == dict(command.attributes)
     lab.ports.documents.commit([Update(path, stored.data, spoilt)])
-    answer = lab.client.post(f"/ops/dead-letters/{letter['id']}/replay")
-    assert answer.status_code == 202, answer.text
+    assert lab.iflow("ops", "dead-letters", "replay", letter["id"]).exit_code == Exit.DONE
     done = lab.until_ends(analysis, "cancelled")
     assert done["cancel_requested"]["by"] == "grace@lab.example"
     assert steps(done) == ["queued", "running", "cancelled"]

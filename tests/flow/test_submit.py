@@ -13,12 +13,13 @@ from infra.local.batch import Fault, Quota, Refusal
 from shared.domain.errors import Unavailable
 from shared.ports import Create, Update
 from tests.builders import a_pipeline
+from tests.flow.pulled import Emulators
 from tests.flow.stacks import FAST, Lab, Through, analysis_of, job_of, lab_over, ports_with, submit_event
 
 
 @pytest.fixture(scope="module")
-def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
-    with lab_over(tmp_path_factory.mktemp("submit"), retry={"submit": FAST}) as up:
+def lab(tmp_path_factory: pytest.TempPathFactory, emulators: Emulators | None) -> Iterator[Lab]:
+    with lab_over(tmp_path_factory.mktemp("submit"), emulators=emulators, retry={"submit": FAST}) as up:
         up.register(FASTQ)
         yield up
 
@@ -206,14 +207,14 @@ def test_a_job_that_batch_refuses_is_a_failed_analysis_and_is_not_tried_again(
     lab.until(lambda: lab.events(document["id"]) == ["queued", "failed"])
 
 
-def test_one_submit_event_published_twenty_times_at_once_is_one_document_and_one_job(lab: Lab) -> None:
-    """Every delivery is handled, ten of them with an ordering key and ten without."""
-    publishes = [lambda: send_unordered(lab, "twenty"), lambda: lab.order("twenty")] * 10
+def test_one_submit_event_published_a_hundred_times_at_once_is_one_document_and_one_job(lab: Lab) -> None:
+    """Every delivery is handled, half of them with an ordering key and half without."""
+    publishes = [lambda: send_unordered(lab, "hundred"), lambda: lab.order("hundred")] * 50
     analyses = len(lab.all("*/analyses"))
     at_once(*publishes)
-    document = lab.until_ends(analysis_of("twenty"), "succeeded")
+    document = lab.until_ends(analysis_of("hundred"), "succeeded")
     lab.until_idle()
     assert len(lab.all("*/analyses")) == analyses + 1
     assert len(lab.jobs_of(document["id"])) == 1
     assert [change["to"] for change in document["history"]] == ["queued", "running", "succeeded"]
-    assert lab.rejections("twenty") == []
+    assert lab.rejections("hundred") == []
