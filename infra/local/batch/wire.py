@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
+from typing import Any
 
 from google.cloud import batch_v1
 
@@ -37,21 +38,22 @@ def notifications(job: batch_v1.Job, change: Change) -> list[Notification]:
     data, attributes = _job_form(change) if isinstance(change, JobChange) else _task_form(change)
     return [
         Notification(entry.pubsub_topic, data, attributes, change.name.job_id, change.current.name)
-        for entry in job.notifications
+        for entry in batch_v1.Job.pb(job).notifications
         if entry.pubsub_topic and _wanted(entry.message, change)
     ]
 
 
-def _wanted(wish: batch_v1.JobNotification.Message, change: Change) -> bool:
+def _wanted(wish: Any, change: Change) -> bool:
+    """`wish` is a JobNotification.Message as protobuf has it: numbers for states."""
     if isinstance(change, JobChange):
         if change.current not in _ANNOUNCED:
             return False
         if wish.new_job_state != JobState.STATE_UNSPECIFIED:
-            return wish.new_job_state == change.current
-        return wish.type_ == _Kind.JOB_STATE_CHANGED
+            return bool(wish.new_job_state == change.current)
+        return bool(wish.type_ == _Kind.JOB_STATE_CHANGED)
     if wish.new_task_state != TaskState.STATE_UNSPECIFIED:
-        return wish.new_task_state == change.current
-    return wish.type_ == _Kind.TASK_STATE_CHANGED
+        return bool(wish.new_task_state == change.current)
+    return bool(wish.type_ == _Kind.TASK_STATE_CHANGED)
 
 
 def _job_form(change: JobChange) -> tuple[bytes, dict[str, str]]:

@@ -11,7 +11,7 @@ import sqlite3
 import threading
 import uuid
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from weakref import WeakValueDictionary
@@ -24,6 +24,9 @@ from shared.topology import Topology
 
 LONGEST_REASON = 1_000
 """Characters of an attribute, of which Pub/Sub allows 1,024 bytes."""
+
+EXPIRY_S = 1.0
+"""How much longer than its topic retains it a message may be delivered."""
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS queue (
@@ -62,6 +65,7 @@ class SqliteBus:
         self._db = Database(file, _SCHEMA)
         self._topology = topology
         self._clock = clock
+        self._expired_until = 0.0
         self.published = _condition_of(file)
 
     def publish(self, topic: str, message: Message) -> str:
@@ -91,6 +95,17 @@ class SqliteBus:
             "expires_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?)", rows,
         )
 
+    def due(self, subscriptions: Sequence[str]) -> list[str]:
+        """Those with a message whose time has come, in their turn among its key's or not: one look at all of them."""
+        if not subscriptions:
+            return []
+        rows = self._db.connection().execute(
+            f"WITH asked (name) AS (VALUES {', '.join(['(?)'] * len(subscriptions))}) SELECT name FROM asked "
+            "WHERE EXISTS (SELECT 1 FROM queue WHERE subscription = name AND due_at <= ?)",
+            [*subscriptions, self._clock().timestamp()],
+        )
+        return [name for (name,) in rows]
+
     def lease(self, subscription: str, limit: int) -> list[Leased]:
         """Up to `limit` messages that are due, each invisible to others until its acknowledgement deadline."""
         spec = self._topology.subscriptions[subscription]
@@ -100,26 +115,28 @@ class SqliteBus:
             return []  # most looks find nothing, and need not wait for the write lock to say so
         in_turn = f" AND {_IN_TURN}" if spec.ordering else ""
         with self._db.transaction() as connection:
-            connection.execute("DELETE FROM queue WHERE subscription = ? AND expires_at < ?", (subscription, now))
-            self._give_up_unanswered(connection, subscription, now)
+            self._drop_expired(connection, now)
             rows = connection.execute(
                 "UPDATE queue SET due_at = ?, attempts = attempts + 1 WHERE id IN (SELECT id FROM queue "
-                f"WHERE subscription = ? AND due_at <= ?{in_turn} ORDER BY id LIMIT ?) RETURNING {_COLUMNS}",
+                f"WHERE subscription = ? AND due_at <= ?{in_turn} ORDER BY due_at, id LIMIT ?) RETURNING {_COLUMNS}",
                 (now + spec.ack_deadline_s, subscription, now, limit),
             ).fetchall()
-        return [_leased(subscription, row) for row in sorted(rows)]
+            leased = [_leased(subscription, row) for row in sorted(rows)]
+            return [each for each in leased if not self._is_given_up(connection, each)]
 
-    def _give_up_unanswered(self, connection: sqlite3.Connection, subscription: str, now: float) -> None:
+    def _drop_expired(self, connection: sqlite3.Connection, now: float) -> None:
+        """Looks through the whole queue, and so not at every lease."""
+        if now >= self._expired_until + EXPIRY_S:
+            self._expired_until = now
+            connection.execute("DELETE FROM queue WHERE expires_at < ?", (now,))
+
+    def _is_given_up(self, connection: sqlite3.Connection, leased: Leased) -> bool:
         """A lease that ran out was an attempt, too: what kills its process each time must not go on for ever."""
-        most = self._topology.subscriptions[subscription].max_attempts
-        if most is None:
-            return
-        rows = connection.execute(
-            f"SELECT {_COLUMNS} FROM queue WHERE subscription = ? AND due_at <= ? AND attempts >= ?",
-            (subscription, now, most),
-        ).fetchall()
-        for row in rows:
-            self._give_up(connection, _leased(subscription, row))
+        most = self._topology.subscriptions[leased.subscription].max_attempts
+        if most is None or leased.attempt <= most:
+            return False
+        self._give_up(connection, replace(leased, attempt=leased.attempt - 1))
+        return True
 
     def _give_up(self, connection: sqlite3.Connection, leased: Leased, reason: str = "") -> None:
         """Nothing, when the message was acknowledged meanwhile by another delivery of it."""

@@ -59,13 +59,14 @@ class Dispatcher:
 
     def _run(self) -> None:
         while not self._stopping.is_set():
-            delivered = sum(self._deliver(name) for name in self._functions)
+            due = self._bus.due([name for name, free in self._free.items() if free])
+            delivered = sum(self._deliver(name) for name in due)
             if not delivered:
                 with self._bus.published:
                     self._bus.published.wait(self._pause_s())
 
     def _deliver(self, name: str) -> int:
-        leased = self._bus.lease(name, free) if (free := self._free[name]) else []
+        leased = self._bus.lease(name, self._free[name])
         with self._bus.published:
             self._free[name] -= len(leased)
         for delivery in leased:
