@@ -22,14 +22,16 @@ from cloudevents.http.event import CloudEvent
 from services.reconciler.main import keep_dead_letter, reconcile
 from services.status_tracker.main import cancel, track
 from services.submit.main import submit
-from services.vcf_ingest.main import ingest, reingest
+from services.vcf_ingest.main import cache, ingest, recache, reingest
 from shared import runtime
 from shared.delivery import delivery_of, event_of
 from shared.ports import Ports
 from shared.push import pushed
 from shared.runtime import Settings
 
-__all__ = ["cancel", "consume", "ingest", "keep_dead_letter", "reconcile", "reingest", "submit", "track"]
+__all__ = [
+    "cache", "cancel", "consume", "ingest", "keep_dead_letter", "recache", "reconcile", "reingest", "submit", "track",
+]
 
 PORTS = ("documents", "bus", "objects", "engine", "logs")
 ROLE = os.environ.get("FUNCTION_TARGET", "")
