@@ -24,7 +24,9 @@ from shared.variants.vcf.spans import Bools, Ints, lists, ranges
 from shared.variants.vcf.values import decoded
 
 _INDEX_BITS = 32
-RULES = ("mane_select", "mane_plus_clinical", "canonical", "most_severe")
+_NONE = pa.scalar(-1, pa.int32())
+_RANKED = pa.array(IMPACTS)
+RULES = pa.array(("mane_select", "mane_plus_clinical", "canonical", "most_severe"))
 
 
 def annotate(
@@ -37,7 +39,7 @@ def annotate(
     entries = Entries(layout, held)
     pairs = _pairs(entries, ref, rows)
     kinds = _Consequences(block, entries, rows, pairs, notes)
-    best, chosen = _choose(pairs, kinds.preference(entries), len(rows))
+    best, chosen = _choose(pairs, kinds.preference(), len(rows))
     _, worst = _choose(pairs, kinds.severity, len(rows))
     lost = np.flatnonzero((best < 0) & (entries.speaking()[rows.record] > 0))
     if len(lost):
@@ -46,7 +48,7 @@ def annotate(
     columns = {name: entries.picked(name, chosen) for name in ("gene", "gene_id", "transcript", "exon")}
     columns |= {name: decoded(entries.picked(name, chosen)) for name in ("hgvsc", "hgvsp", "hgvsg")}
     columns["genes"] = _genes(entries, pairs, len(rows))
-    columns["transcript_rule"] = _rules(entries, best)
+    columns["transcript_rule"] = kinds.rules(best)
     columns["consequence"], columns["impact"] = kinds.of(entries, chosen)
     columns["impact_rank"] = _rank(columns["impact"])
     columns["worst_consequence"], worst_impact = kinds.of(entries, worst)
@@ -67,15 +69,20 @@ class _Consequences:
         self._terms = pa.array([text or None for text in terms], pa.string())
         self._impacts = pa.array([impact(text) for text in terms], pa.string())
         self.severity: Ints = np.array([severity(text) for text in terms], np.int64)[self._codes]
+        self._tiers = _tiers(entries)
         for code, text in enumerate(terms):
             if (odd := unknown_terms(text)) and (at := np.flatnonzero(self._codes[pairs.entry] == code)).size:
                 line = block.line(int(rows.record[pairs.row[at[0]]]))
                 notes.add("consequence", f"{', '.join(map(shown, odd))} is no consequence that is known", line, len(at))
 
-    def preference(self, entries: Entries) -> Ints:
+    def preference(self) -> Ints:
         """By entry; lower is preferred."""
-        preferred: Ints = _tiers(entries) * 1000 + self.severity
+        preferred: Ints = self._tiers * 1000 + self.severity
         return preferred
+
+    def rules(self, best: Ints) -> pa.Array:
+        """Of the entry chosen for each row (-1 for none)."""
+        return RULES.take(pa.array(np.append(self._tiers, 0)[best], mask=best < 0))
 
     def of(self, entries: Entries, chosen: Chosen) -> tuple[pa.Array, pa.Array]:
         """(consequence, impact) by row: the impact that the entry states, else that of its terms."""
@@ -90,14 +97,8 @@ def _tiers(entries: Entries) -> Ints:
     return tiers
 
 
-def _rules(entries: Entries, best: Ints) -> pa.Array:
-    if not len(entries):
-        return pa.nulls(len(best), pa.string())
-    return pa.array(RULES).take(pa.array(_tiers(entries)[np.maximum(best, 0)], mask=best < 0))
-
-
 def _rank(impacts: pa.Array) -> pa.Array:
-    return pc.index_in(impacts, pa.array(IMPACTS)).cast(pa.int8())
+    return pc.index_in(impacts, _RANKED).cast(pa.int8())
 
 
 def _genes(entries: Entries, pairs: _Pairs, rows: int) -> pa.Array:
@@ -107,7 +108,7 @@ def _genes(entries: Entries, pairs: _Pairs, rows: int) -> pa.Array:
         return pa.nulls(rows, pa.list_(pa.string()))
     spans = entries.field(place)
     encoded = spans.to_arrow(spans.sizes > 0).dictionary_encode()
-    codes = encoded.indices.fill_null(-1).to_numpy().astype(np.int64)[pairs.entry]
+    codes = encoded.indices.fill_null(_NONE).to_numpy().astype(np.int64)[pairs.entry]
     both = pairs.row << _INDEX_BITS | (codes + 1)
     fresh = np.flatnonzero((codes >= 0) & np.concatenate(([True], both[1:] != both[:-1])))
     if len(fresh) > len(np.unique(pairs.row[fresh])):
@@ -156,7 +157,8 @@ def _same_allele(entries: Entries, ref: pa.Array, rows: Rows, row: Ints, entry: 
     where all alleles of a record begin alike and one differs in length."""
     if (number := entries.text("allele_number")) is not None:
         return any_true(pc.equal(number.take(pa.array(entry)), pa.array(rows.allele[row]).cast(pa.string())))
-    if (allele := entries.text("allele")) is None:
+    which, back = np.unique(entry, return_inverse=True)
+    if (allele := entries.text("allele", which)) is None:
         return _same_change(entries, rows, row, entry)
     alike = any_true(pc.equal(pc.utf8_slice_codeunits(ref, 0, 1), pc.utf8_slice_codeunits(rows.alt, 0, 1)))
     differs = any_true(pc.not_equal(pc.binary_length(ref), pc.binary_length(rows.alt)))
@@ -165,7 +167,7 @@ def _same_allele(entries: Entries, ref: pa.Array, rows: Rows, row: Ints, entry: 
     shorter = pc.utf8_slice_codeunits(rows.alt, 1)
     shorter = pc.if_else(pc.equal(shorter, ""), "-", shorter)
     spelled = pc.if_else(pa.array(dropped[rows.record]), shorter, rows.alt)
-    said = allele.take(pa.array(entry))
+    said = allele.take(pa.array(back))
     whole = any_true(pc.equal(said, rows.alt.take(pa.array(row))))
     return whole | any_true(pc.equal(said, spelled.take(pa.array(row))))
 

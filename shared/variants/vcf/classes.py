@@ -77,7 +77,7 @@ class ClassReader:
             value, odd = read(spelling)
             values.append(value)
             if odd:
-                at = np.flatnonzero(encoded.indices.fill_null(-1).to_numpy() == code)
+                at = np.flatnonzero(encoded.indices.fill_null(pa.scalar(-1, pa.int32())).to_numpy() == code)
                 line = self.block.line(int(self.rows.record[at[0]]))
                 for message in odd:
                     self.notes.add("classification", message, line, len(at))

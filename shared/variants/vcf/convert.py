@@ -26,8 +26,10 @@ from shared.variants.vcf.samples import SampleReader
 from shared.variants.vcf.scores import read_scores
 from shared.variants.vcf.site import ALT, Sites, read_sites
 from shared.variants.vcf.spans import Ints
+from shared.variants.vcf.values import NO_TEXT
 
-_TRANSITIONS = ("AG", "GA", "CT", "TC")
+_TRANSITIONS = pa.array(("AG", "GA", "CT", "TC"))
+_SEX_REGIONS = pa.array(SEX_REGIONS)
 
 
 @dataclass(frozen=True)
@@ -91,7 +93,7 @@ class Converter:
                 codes[mine] = found
         if (codes < 0).all():
             return {}
-        names = pa.array(SEX_REGIONS).take(pa.array(codes, mask=codes < 0))
+        names = _SEX_REGIONS.take(pa.array(codes, mask=codes < 0))
         return {"sex_region": rows.expand(names)}
 
     def _annotations(self, block: Block, rows: Rows, columns: dict[str, pa.Array], held: dict[str, Held],
@@ -147,7 +149,7 @@ def _filters(sites: Sites, rows: Rows) -> Counter[str]:
 def _substitutions(keys: Keys) -> tuple[int, int]:
     """(transitions, transversions) among the substitutions of one base by another."""
     snv = pa.array(keys.type_codes == VARIANT_TYPES.index("snv"))
-    pairs = pc.binary_join_element_wise(keys.ref.filter(snv), keys.alt.filter(snv), "")
+    pairs = pc.binary_join_element_wise(keys.ref.filter(snv), keys.alt.filter(snv), NO_TEXT)
     known = pc.sum(pc.match_substring_regex(pairs, "^[ACGT]{2}$")).as_py() or 0
-    transitions = pc.sum(pc.is_in(pairs, pa.array(_TRANSITIONS))).as_py() or 0
+    transitions = pc.sum(pc.is_in(pairs, _TRANSITIONS)).as_py() or 0
     return transitions, known - transitions

@@ -25,8 +25,10 @@ import pyarrow.compute as pc
 from shared.variants.schema import KeyColumn
 from shared.variants.vcf.fields import Held, Others, Parsed, Wanted, by_row, negative, parse
 from shared.variants.vcf.spans import Ints, take
+from shared.variants.vcf.values import MINUS_ONE, ZERO
 
 _BASES = "ACGT"
+_ONE = pa.scalar(1, pa.int32())
 
 
 @dataclass(frozen=True)
@@ -85,7 +87,7 @@ class DepthReader:
         vaf = pa.array(reads.alt / np.where(known, reads.total, 1), mask=~known)
         for column, parsed in reversed(self._fractions):
             given = by_row(column, parsed, wanted)
-            vaf = pc.coalesce(pc.if_else(pc.less(given, 0), None, given), vaf)
+            vaf = pc.coalesce(pc.if_else(pc.less(given, ZERO), None, given), vaf)
         return {"ad_ref": pa.array(reads.ref, mask=reads.ref < 0), "ad_alt": pa.array(reads.alt, mask=reads.alt < 0),
                 "vaf": vaf}
 
@@ -143,7 +145,7 @@ def _bases(alleles: pa.Array, needed: bool) -> Ints:
     """The letter (upper case, ASCII code) of alleles of one base, 0 for others."""
     if not needed:
         return np.zeros(0, np.int64)
-    single = pc.equal(pc.binary_length(alleles), 1).to_numpy(zero_copy_only=False)
+    single = pc.equal(pc.binary_length(alleles), _ONE).to_numpy(zero_copy_only=False)
     codes = np.zeros(len(alleles), np.int64)
     letters = pc.ascii_upper(alleles.filter(pa.array(single))).buffers()[2]
     codes[single] = np.frombuffer(letters or b"", np.uint8)[: int(single.sum())]
@@ -162,5 +164,5 @@ def _first_known(first: Reads, second: Reads) -> Reads:
 
 def _non_negative(values: pa.Array) -> Ints:
     """-1 for null, and for what is negative."""
-    numbers: Ints = values.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int64)
+    numbers: Ints = values.fill_null(MINUS_ONE).to_numpy(zero_copy_only=False).astype(np.int64)
     return np.maximum(numbers, -1)

@@ -86,25 +86,32 @@ class Entries:
         self.first, self.count = np.zeros(held.owners, np.int64), np.zeros(held.owners, np.int64)
         self.first[held.at] = np.cumsum(self._counts) - self._counts
         self.count[held.at] = self._counts
-        self._bars = self._entries.text.positions("|")
-        self._low = np.searchsorted(self._bars, self._entries.starts)
-        self._inside = np.searchsorted(self._bars, self._entries.ends) - self._low
+        self._bars, self._last = self._grid(len(layout.names) - 1)
 
     def __len__(self) -> int:
         return len(self._entries)
 
+    def _grid(self, wide: int) -> tuple[Ints, Ints]:
+        """(where the first `wide` bars of each entry are; where its last field ends). A bar that is not there is at the
+        entry's end."""
+        starts, ends, bars = self._entries.starts, self._entries.ends, self._entries.text.positions("|")
+        if len(bars) == len(starts) * wide:
+            grid = bars.reshape(len(starts), wide)
+            if (grid[:, 0] >= starts).all() and (grid[:, -1] < ends).all():
+                return grid, ends
+        low = np.searchsorted(bars, starts)
+        inside = np.searchsorted(bars, ends) - low
+        there = np.arange(wide + 1) < inside[:, None]
+        grid = np.broadcast_to(ends[:, None], there.shape).copy()
+        grid[there] = bars[(low[:, None] + np.arange(wide + 1))[there]]
+        return grid[:, :-1], grid[:, -1]
+
     def field(self, place: int, which: Ints | None = None) -> Spans:
         """Field `place` of the entries (of those in `which`, ascending); empty where an entry has no such field."""
-        at = np.arange(len(self)) if which is None else which
-        starts, ends = self._entries.starts[at], self._entries.ends[at]
-        low, inside = self._low[at], self._inside[at]
-        if not len(self._bars):
-            return Spans(self._entries.text, ends if place else starts, ends)
-        last = len(self._bars) - 1
-        begin = starts if place == 0 else self._bars[np.clip(low + place - 1, 0, last)] + 1
-        end = np.where(inside > place, self._bars[np.clip(low + place, 0, last)], ends)
-        there = inside >= place
-        return Spans(self._entries.text, np.where(there, begin, ends), np.where(there, end, ends))
+        at = slice(None) if which is None else which
+        start = self._entries.starts[at] if place == 0 else self._bars[at, place - 1] + 1
+        end = self._last[at] if place == len(self.layout.names) - 1 else self._bars[at, place]
+        return Spans(self._entries.text, np.minimum(start, end), end)
 
     def text(self, role: str, which: Ints | None = None) -> pa.Array | None:
         place = self.layout.places.get(role)

@@ -15,7 +15,9 @@ import pyarrow.compute as pc
 
 from shared.variants.schema import OTHER, KeyColumn
 from shared.variants.vcf.spans import Bools, Ints, Spans, lists, ranges, spread, take
-from shared.variants.vcf.values import decoded, typed
+from shared.variants.vcf.values import FALSE, ZERO, decoded, typed
+
+_LEAST, _GREATEST = pa.scalar(-(1 << 31) + 8), pa.scalar((1 << 31) - 1)
 
 
 @dataclass(frozen=True)
@@ -180,13 +182,13 @@ def _is_genotype_count(count: Ints, alleles: Ints, ploidy: Ints | None) -> Bools
 
 def outside_32_bits(values: pa.Array) -> Bools:
     """VCF 4.3, section 1.3: from -2^31 + 8 (what is below is reserved for BCF) to 2^31 - 1."""
-    return any_true(pc.or_(pc.less(values, -(1 << 31) + 8), pc.greater(values, (1 << 31) - 1)))
+    return any_true(pc.or_(pc.less(values, _LEAST), pc.greater(values, _GREATEST)))
 
 
 def any_true(array: pa.Array) -> Bools:
-    result: Bools = array.fill_null(False).to_numpy(zero_copy_only=False)
+    result: Bools = array.fill_null(FALSE).to_numpy(zero_copy_only=False)
     return result
 
 
 def negative(values: pa.Array) -> Bools:
-    return any_true(pc.less(values, 0))
+    return any_true(pc.less(values, ZERO))

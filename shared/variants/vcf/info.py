@@ -27,6 +27,7 @@ from shared.variants.vcf.lines import Block, shown
 from shared.variants.vcf.reserved import AT_MOST_ONE, NON_NEGATIVE, RESERVED_INFO
 from shared.variants.vcf.site import INFO
 from shared.variants.vcf.spans import Ints, Spans
+from shared.variants.vcf.values import ONE
 
 # VCF 4.3, section 1.6.1: the grammar of an INFO key.
 _KEY = re.compile(r"^(?:[A-Za-z_][0-9A-Za-z_.]*|1000G)$")
@@ -148,7 +149,7 @@ class InfoReader:
         if column.kind == "Integer":
             defects.append((pa.array(outside_32_bits(parsed.values)), "is outside the range of VCF's integers"))
         if column.key in AT_MOST_ONE and column.kind in ("Integer", "Float"):
-            defects.append((pc.greater(parsed.values, 1), "is greater than 1"))
+            defects.append((pc.greater(parsed.values, ONE), "is greater than 1"))
         if column.key == "CIGAR" and column.kind == "String":
             defects.append((pc.invert(pc.match_substring_regex(parsed.values, _CIGAR)), "is no CIGAR"))
         if column.kind == "Character":

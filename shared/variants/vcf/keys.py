@@ -17,7 +17,9 @@ from shared.variants.vcf.lines import Block
 from shared.variants.vcf.site import INFO, Sites
 from shared.variants.vcf.spans import Ints
 
+_DASH = pa.scalar("-")
 VARIANT_TYPES = ("snv", "insertion", "deletion", "mnv", "complex", "identical", "sv", "breakend")
+_TYPES = pa.array(VARIANT_TYPES)
 
 
 @dataclass(frozen=True)
@@ -134,7 +136,7 @@ class _Draft:
 
     def keys(self) -> Keys:
         alt = self._alt_of_keys()
-        text = pc.binary_join_element_wise(self.chrom, pa.array(self.key_pos).cast(pa.string()), self.ref, alt, "-")
+        text = pc.binary_join_element_wise(self.chrom, pa.array(self.key_pos).cast(pa.string()), self.ref, alt, _DASH)
         if self.suffix:
             at = np.array(sorted(self.suffix))
             bases = text.take(pa.array(at)).to_pylist()
@@ -144,7 +146,7 @@ class _Draft:
             at = np.array(sorted(self.sv_types))
             sv_type = self._replaced(sv_type, at, [self.sv_types[int(i)] for i in at])
         return Keys(
-            type=pa.DictionaryArray.from_arrays(self.codes, pa.array(VARIANT_TYPES)),
+            type=pa.DictionaryArray.from_arrays(self.codes, _TYPES),
             sv_type=sv_type,
             end=pa.array(self.end),
             length=pa.array(self.length, mask=~self.length_known),

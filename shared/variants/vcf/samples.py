@@ -25,6 +25,7 @@ from shared.variants.vcf.reserved import NON_NEGATIVE, RESERVED_FORMAT
 from shared.variants.vcf.site import FORMAT
 from shared.variants.vcf.spans import Ints, spread
 
+_ZYGOSITIES = pa.array(ZYGOSITIES)
 _KEY = re.compile(r"^[A-Za-z_][0-9A-Za-z_.]*$")
 DP = KeyColumn("dp", "DP", "value", "Integer", 1)
 GQ = KeyColumn("gq", "GQ", "value", "Float", 1)
@@ -196,7 +197,7 @@ class SampleReader:
         phased = np.array([genotype.phased for genotype in genotypes.known])
         fields["gt"] = genotypes.text.take(pa.array(wanted.owner))
         fields["phased"] = pa.array(phased[codes], mask=absent)
-        fields["zygosity"] = pa.array(ZYGOSITIES).take(pa.array(zygosity, mask=absent))
+        fields["zygosity"] = _ZYGOSITIES.take(pa.array(zygosity, mask=absent))
         fields["carries"] = pa.array(carrying[zygosity], mask=absent)
         counts = np.bincount(zygosity[~absent], minlength=len(ZYGOSITIES))
         return Counter({name: int(n) for name, n in zip(ZYGOSITIES, counts, strict=True) if n})

@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 from shared.variants.schema import TableSchema
 from shared.variants.vcf.entries import LOOSE_NAMES, Chosen, Entries, bare
 from shared.variants.vcf.fields import any_true
-from shared.variants.vcf.values import numbers
+from shared.variants.vcf.values import NO_TEXT, holds, numbers
 
 SCORES = ("cadd_phred", "revel", "spliceai_max", "af_gnomad_exome", "af_gnomad_genome")
 _INFO_FREQUENCY = re.compile(r"^(?:gnomad|exac|1000g|topmed).*af", re.IGNORECASE)
@@ -72,14 +72,14 @@ def _first(stated: pa.Array | None, other: pa.Array | None, rows: int) -> pa.Arr
 def _prediction(name: str, text: pa.Array) -> dict[str, pa.Array]:
     parts = pc.extract_regex(text, _PREDICTION)
     term, score = pc.struct_field(parts, "term"), pc.struct_field(parts, "score")
-    term, score = (pc.if_else(pc.equal(part, ""), None, part) for part in (term, score))
+    term, score = (pc.if_else(pc.equal(part, NO_TEXT), None, part) for part in (term, score))
     return {name: term, f"{name}_score": _numbers(score)}
 
 
 def _numbers(text: pa.Array) -> pa.Array:
     """Of several joined by `&` (co-located known variants, transcripts) the highest. What is no number says nothing."""
-    several = any_true(pc.match_substring_regex(text, "[&:]"))
-    if several.any():
+    if holds(text, "&") or holds(text, ":"):
+        several = any_true(pc.match_substring_regex(text, "[&:]"))
         best = [_highest_of(value) for value in text.filter(pa.array(several)).to_pylist()]
         text = pc.replace_with_mask(text, pa.array(several), pa.array(best, pa.string()))
     values, _ = numbers(text, text.is_valid().to_numpy(zero_copy_only=False), "Float")

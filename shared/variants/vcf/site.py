@@ -14,7 +14,7 @@ from shared.variants.report import Notes
 from shared.variants.vcf.header import Header
 from shared.variants.vcf.lines import Block, shown
 from shared.variants.vcf.spans import Bools, Ints, Spans
-from shared.variants.vcf.values import numbers
+from shared.variants.vcf.values import FALSE, ONE, ZERO, numbers
 
 CHROM, POS, ID, REF, ALT, QUAL, FILTER, INFO, FORMAT = range(9)
 
@@ -93,12 +93,12 @@ def _ids(block: Block, notes: Notes) -> tuple[pa.Array, pa.Array]:
     text = column.to_arrow(present)
     ids = pc.split_pattern(text, ";")
     rsid = pc.struct_field(pc.extract_regex(text, r"(?:^|;)(?P<rsid>rs[0-9]+)(?:;|$)"), "rsid")
-    odd = pc.match_substring_regex(text, r"[\s,]|^;|;$|;;").fill_null(False).to_numpy(zero_copy_only=False)
+    odd = pc.match_substring_regex(text, r"[\s,]|^;|;$|;;").fill_null(FALSE).to_numpy(zero_copy_only=False)
     if odd.any():
         first = int(np.argmax(odd))
         what = f"ID holds white space, a comma or an empty name: {shown(column.to_text(first))}"
         notes.add("id", what, block.line(first), int(odd.sum()))
-    several = np.flatnonzero(pc.greater(pc.list_value_length(ids), 1).fill_null(False).to_numpy(zero_copy_only=False))
+    several = np.flatnonzero(pc.greater(pc.list_value_length(ids), ONE).fill_null(FALSE).to_numpy(zero_copy_only=False))
     for i, names in zip(several, ids.take(pa.array(several)).to_pylist(), strict=True):
         if len(set(names)) < len(names):
             notes.add("id", "an ID stands twice in one record", block.line(int(i)))
@@ -141,7 +141,7 @@ def _quality(block: Block, notes: Notes) -> pa.Array:
     present = ~column.is_missing()
     quality, bad = numbers(column.to_arrow(present), present, "Float")
     block.refuse_first(bad, column, "QUAL is not a number: {}")
-    values = quality.fill_null(0).to_numpy(zero_copy_only=False)
+    values = quality.fill_null(ZERO).to_numpy(zero_copy_only=False)
     negative: Bools = values < 0
     if negative.any():
         i = int(np.flatnonzero(negative)[0])

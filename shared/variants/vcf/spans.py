@@ -16,6 +16,7 @@ Ints = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
 
 DOT = ord(".")
+_NO_STRINGS = pa.array([], pa.string())
 
 
 @dataclass(frozen=True)
@@ -72,7 +73,9 @@ class Spans:
         """A string array with n values, null where `valid` is false."""
         n = len(self)
         if n == 0:
-            return pa.array([], pa.string())
+            return _NO_STRINGS
+        if valid is not None and (at := np.flatnonzero(valid)).size * 4 < n:
+            return spread(self[at].to_arrow(), at, n)
         # Field, gap, field, gap ... is a string array over the text as it lies; every second value is a field.
         offsets = np.empty(2 * n, np.int32)
         offsets[0::2] = self.starts

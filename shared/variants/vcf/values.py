@@ -18,6 +18,9 @@ ARROW_TYPES: dict[str, pa.DataType] = {
     "Flag": pa.bool_(),
 }
 
+# Made once: pyarrow looks for pandas on the disk whenever it turns a Python value into one of its own.
+FALSE, ZERO, ONE, MINUS_ONE, NO_TEXT = (pa.scalar(value) for value in (False, 0, 1, -1, ""))
+
 _INTEGER = r"^-?[0-9]{1,18}$"
 # VCF 4.3, section 1.3: the grammar of a Float; a leading plus is not read by Arrow, so such a value stays text.
 _FLOAT = r"^-?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]+)?$|^-?(?i:inf|infinity|nan)$"
@@ -39,22 +42,22 @@ def numbers(text: pa.Array, present: Bools, kind: str) -> tuple[pa.Array, Bools]
     """As `typed`, for numbers, from a string array that is null where `present` is false."""
     target = ARROW_TYPES[kind]
     # Arrow reads 0x1F as an integer; VCF does not.
-    if kind == "Float" or not _holds(text, "x"):
+    if kind == "Float" or not holds(text, "x"):
         try:
             return text.cast(target), np.zeros(len(text), np.bool_)
         except pa.ArrowInvalid:
             pass
     fits = pc.match_substring_regex(text, _INTEGER if kind == "Integer" else _FLOAT)
-    good: Bools = fits.fill_null(False).to_numpy(zero_copy_only=False)
+    good: Bools = fits.fill_null(FALSE).to_numpy(zero_copy_only=False)
     return pc.if_else(pa.array(good), text, None).cast(target), present & ~good
 
 
 def decoded(text: pa.Array) -> pa.Array:
     """`%3D` as `=` and so on; a `%` that begins no code stays, and so do codes that are not UTF-8."""
-    if not _holds(text, "%"):
+    if not holds(text, "%"):
         return text
     # Few values hold a code, so they alone leave the columns.
-    hits = np.flatnonzero(pc.match_substring(text, "%").fill_null(False).to_numpy(zero_copy_only=False))
+    hits = np.flatnonzero(pc.match_substring(text, "%").fill_null(FALSE).to_numpy(zero_copy_only=False))
     if not len(hits):
         return text
     mask = np.zeros(len(text), np.bool_)
@@ -72,7 +75,7 @@ def percent_decoded(value: str) -> str:
         return value
 
 
-def _holds(text: pa.Array, needle: str) -> bool:
+def holds(text: pa.Array, needle: str) -> bool:
     data = text.buffers()[2]
     return data is not None and bool((np.frombuffer(data, np.uint8) == ord(needle)).any())
 

@@ -215,8 +215,8 @@ def test_an_unknown_consequence_is_kept_and_noted_with_its_line(tmp_path: Path) 
 
 @pytest.mark.parametrize(
     ("written", "read"),
-    [("IA", "IA"), ("Tier IB", "IB"), ("tier_1a", "IA"), ("AMP Tier I - Level A", "IA"), ("3", "III"), ("IV", "IV"), ("Tier IIC", "II"),
-     ("V", None), ("IIA", None), ("", None)],
+    [("IA", "IA"), ("Tier IB", "IB"), ("tier_1a", "IA"), ("AMP Tier I - Level A", "IA"), ("3", "III"), ("IV", "IV"),
+     ("Tier IIC", "II"), ("V", None), ("IIA", None), ("", None)],
 )
 def test_tiers(written: str, read: str | None) -> None:
     assert tier(written) == read
