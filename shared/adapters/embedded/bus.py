@@ -85,9 +85,9 @@ class SqliteBus:
     def _put(self, connection: sqlite3.Connection, topic: str, message: Message, message_id: str) -> None:
         now = self._clock()
         expires = now.timestamp() + self._topology.topics[Topic(topic)].retention_s
+        attributes, published_at = json.dumps(dict(message.attributes)), iso(now)
         rows = [
-            (name, message_id, message.data, json.dumps(dict(message.attributes)), message.ordering_key,
-             iso(now), now.timestamp(), expires)
+            (name, message_id, message.data, attributes, message.ordering_key, published_at, now.timestamp(), expires)
             for name in self._topology.subscribers(topic, message.attributes.get("type"))
         ]
         connection.executemany(
