@@ -12,6 +12,8 @@ resource "google_project_service" "this" {
   for_each = toset([
     "artifactregistry.googleapis.com",
     "batch.googleapis.com",
+    "bigquery.googleapis.com",
+    "bigqueryconnection.googleapis.com",
     "billingbudgets.googleapis.com",
     "cloudscheduler.googleapis.com",
     "cloudtrace.googleapis.com",

@@ -163,3 +163,14 @@ variable "largest_function_ingest_bytes" {
   type        = number
   default     = 50000000
 }
+
+variable "cohort_readers" {
+  description = "Who may ask the cohort tables, such as group:research@lab.example: they see the variants of every lab project."
+  type        = set(string)
+  default     = []
+
+  validation {
+    condition     = alltrue([for member in var.cohort_readers : can(regex("^(user|group|serviceAccount):[^@ ]+@[^@ ]+$", member))])
+    error_message = "user:, group: or serviceAccount: with an address; whole domains and the public may not read patients' data."
+  }
+}

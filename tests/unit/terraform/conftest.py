@@ -15,6 +15,7 @@ VARIABLES = {
     "image": f"europe-west3-docker.pkg.dev/lab-analyses/iflow/iflow@sha256:{'0' * 64}",
     "lab_projects": {"germline": {"title": "Germline"}, "tumour": {"title": "Tumour"}},
     "iap_members": ["group:lab@lab.example"], "publishers": ["serviceAccount:orders@lab-orders.example"],
+    "cohort_readers": ["group:research@lab.example"],
     "alert_emails": ["ops@lab.example"], "billing_account": "012345-6789AB-CDEF01",
 }
 

@@ -49,7 +49,7 @@ def workspace(folder: Path) -> Path:
     infra = TERRAFORM.parent
     there = folder / "infra" / "terraform"
     there.mkdir(parents=True)
-    for file in TERRAFORM.glob("*.tf"):
+    for file in (*TERRAFORM.glob("*.tf"), *TERRAFORM.glob("*.json")):
         shutil.copy(file, there)
     shutil.copy(infra / "topology.yaml", there.parent)
     (there / "local_override.tf").write_text(_LOCAL_STATE)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from shared.runtime import Settings
 from shared.topology import topology
+from shared.variants.cohort import FOLDER, bigquery_schema
 from tests.unit.terraform.conftest import VARIABLES
 from tests.unit.terraform.running import Plan
 
@@ -119,6 +120,26 @@ def test_a_job_may_report_log_say_that_it_changed_and_use_its_own_bucket(plan: P
         }
 
 
+def test_who_asks_the_cohort_reads_its_tables_and_no_bucket(plan: Plan) -> None:
+    """The connection's account reads for them: the cohort copies of each lab project, and nothing beside them."""
+    grants = _grants(plan)
+    assert grants[VARIABLES["cohort_readers"][0]] == {
+        ("project", "roles/bigquery.jobUser"), ("dataset iflow_cohort", "roles/bigquery.dataViewer"),
+    }
+    reading = plan.named("google_storage_bucket_iam_member", "cohort")
+    for project in VARIABLES["lab_projects"]:
+        bucket = f"lab-analyses-{project}"
+        values = reading[project].values
+        assert (values["bucket"], values["role"]) == (bucket, "roles/storage.objectViewer")
+        allowed = f'resource.name.startsWith("projects/_/buckets/{bucket}/objects/cohort/")'
+        assert [condition["expression"] for condition in values["condition"]] == [allowed]
+        (table,) = plan.named("google_bigquery_table", "cohort")[project].values["external_data_configuration"]
+        assert table["source_uris"] == [f"gs://{bucket}/{FOLDER}*"]
+        (folders,) = table["hive_partitioning_options"]
+        assert folders["source_uri_prefix"] == f"gs://{bucket}/{FOLDER}{{project:STRING}}/{{assembly:STRING}}"
+        assert json.loads(table["schema"]) == bigquery_schema()
+
+
 def test_the_push_account_may_do_nothing_but_call(plan: Plan) -> None:
     assert f"{PUSH}.member" not in _grants(plan)
 
@@ -167,6 +188,7 @@ def _grants(plan: Plan) -> dict[str, set[tuple[str, str]]]:
         "google_service_account_iam_member": lambda v: f"account {v['service_account_id'].removesuffix('.name')}",
         "google_secret_manager_secret_iam_member": lambda v: f"secret {v['secret_id']}",
         "google_artifact_registry_repository_iam_member": lambda v: f"repository {v['repository'].split('.')[1]}",
+        "google_bigquery_dataset_iam_member": lambda v: f"dataset {v['dataset_id']}",
     }
     members = [r for r in plan.resources if r.type.endswith("_iam_member")]
     assert {resource.type for resource in members} <= set(places), "a grant that these tests do not look at"
