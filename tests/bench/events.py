@@ -13,7 +13,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
@@ -29,6 +29,7 @@ from shared import runtime
 from shared.adapters.embedded.documents import SqliteDocuments
 from shared.delivery import delivery_of, event_of
 from shared.domain import paths
+from shared.domain.errors import Unavailable
 from shared.domain.events import Event, EventType, Topic
 from shared.domain.pipeline import Pipeline
 from shared.ports import Create, Ports, Query, Update, Where
@@ -185,9 +186,10 @@ def on_emulators() -> dict[str, float | int]:
 
 def _watch(ports: Ports, seen: dict[str, float]) -> None:
     succeeded = Query("projects/demo/analyses", where=(Where("status", "==", "succeeded"),), limit=1000)
-    for page in ports.documents.watch(succeeded):
-        for stored in page.items:
-            seen.setdefault(stored.id, time.time())
+    with suppress(Unavailable):  # the stack's end
+        for page in ports.documents.watch(succeeded):
+            for stored in page.items:
+                seen.setdefault(stored.id, time.time())
 
 
 def _ended(ports: Ports, identity: str) -> float:
