@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import pyarrow.parquet as pq
@@ -215,3 +216,13 @@ def test_orders_at_the_command_line(lab: Lab) -> None:
     assert refused.exit_code == 65 and "already" in refused.stderr
     assert iflow("orders", "rebuild", "By CLI", "--anew").exit_code == 0
     assert iflow("orders", "change", "By CLI", "--priority", "stat").exit_code == 0
+
+
+def test_an_order_is_built_by_a_process_of_its_own_within_seconds(tmp_path: Path) -> None:
+    """As `make serve` does it: whoever ordered first reads some seconds after the ingest."""
+    with lab_over(tmp_path) as alone:
+        alone.register(COPY)
+        order = create(alone, "Own process", samples=[{"name": "P1", "role": "proband"}])
+        ingest(alone, "own process", vcf(["P1"], [(5, "A", ["0/1"])]))
+        built = alone.until(lambda: until_cache(alone, order["id"], "ready", "pending")["cache"]["built"], within_s=60)
+        assert built["rows"] == 1 and built["samples"] == ["P1"]

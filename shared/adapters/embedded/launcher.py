@@ -16,7 +16,8 @@ from shared.domain.order import Order
 from shared.domain.order_cache import program_of
 
 AT_ONCE = 2
-"""Of this stack, ingests and orders that are built; the others wait with their lease, and take a new one if it ends.
+"""Ingests of this stack, and as many orders; the others wait with their lease, and take a new one if it ends. An order
+does not wait for ingests: it takes seconds, and somebody wants to read it.
 """
 
 log = logging.getLogger(__name__)
@@ -25,10 +26,12 @@ log = logging.getLogger(__name__)
 class ProcessLauncher:
     def __init__(self, state_dir: Path) -> None:
         self._environment = {**os.environ, "IFLOW_STATE_DIR": str(state_dir.resolve())}
-        self._pool = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="ingest")
+        self._ingests = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="ingest")
+        self._orders = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="order")
 
     def launch(self, subject: Analysis | Order, holder: str) -> float:
-        self._pool.submit(self._run, subject, holder, tracing.environment())
+        pool = self._ingests if isinstance(subject, Analysis) else self._orders
+        pool.submit(self._run, subject, holder, tracing.environment())
         return 0
 
     def _run(self, subject: Analysis | Order, holder: str, trace: Mapping[str, str]) -> None:
