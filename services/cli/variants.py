@@ -1,24 +1,25 @@
-"""`iflow variants`: the variants of an analysis, and whether a VCF is good."""
+"""`iflow variants`: the variants of an order or an analysis, and whether a VCF is good."""
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
 from typing import Annotated, Any
+from urllib.parse import quote
 
 import typer
 from typer.core import TyperGroup
 
 from services.cli import render
 from services.cli.api import name_in_path
-from services.cli.exits import Exit
+from services.cli.exits import Exit, Failed
 from services.cli.session import Session, command, say
 
 DEFAULT = "show"
 
 
 class _ShowIsMeant(TyperGroup):
-    """`iflow variants ANALYSIS` is `iflow variants show ANALYSIS`."""
+    """`iflow variants ORDER` is `iflow variants show ORDER`."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         if args and args[0] not in self.commands and args[0] != "--help":
@@ -27,26 +28,43 @@ class _ShowIsMeant(TyperGroup):
 
 
 app = typer.Typer(
-    cls=_ShowIsMeant, no_args_is_help=True, subcommand_metavar="ANALYSIS | check FILE...",
-    help="Variants: of an analysis (its counts and those that matter most), or whether a VCF is good.",
+    cls=_ShowIsMeant, no_args_is_help=True, subcommand_metavar="ORDER | ANALYSIS | check FILE...",
+    help="Variants: of an order or an analysis, by filter and sort; or whether a VCF is good.",
 )
 
 
 @command(app, DEFAULT)
 def show(
     session: Session,
-    analysis: Annotated[str, typer.Argument(metavar="ANALYSIS", help="Its id, slug or display id.")],
-    limit: Annotated[int, typer.Option("--top", min=0, max=1000, help="So many rows of each table.")] = 10,
+    subject: Annotated[str, typer.Argument(metavar="ORDER|ANALYSIS", help="Its id, slug or display id.")],
+    filters: Annotated[list[str] | None, typer.Option(
+        "--filter", "-f", metavar="FIELD=VALUE", help="Repeatable, such as impact=HIGH,MODERATE or frequency_max=0.01; "
+        "a field that is no filter is refused with the one that is meant."
+    )] = None,
+    saved: Annotated[str | None, typer.Option(help="A saved filter; --filter takes the place of its fields.")] = None,
+    sort: Annotated[str, typer.Option(
+        help="Columns parted by commas, - before what goes down; the gravest first if not said otherwise."
+    )] = "worst_impact,worst_consequence",
+    limit: Annotated[int, typer.Option("--top", "--limit", min=1, max=1000, help="So many rows.")] = 10,
+    cursor: Annotated[str | None, typer.Option(help="Where the page before ended.")] = None,
+    facets: Annotated[bool, typer.Option("--facets", help="Also how many rows of what, and what each filter removes.")]
+    = False,
+    one: Annotated[str | None, typer.Option("--key", help="All that is known of one variant, as JSON.")] = None,
 ) -> None:
-    """Counts of an analysis' variant tables, and the rows that matter most."""
-    found = session.in_project.get(f"/analyses/{name_in_path(analysis)}/variants", limit=limit)
+    """The variants that pass a filter: how many of how many, and a page of them."""
+    base = _base(session, subject)
+    if one is not None:
+        session.print_json(session.in_project.get(f"{base}/{quote(one, safe='')}"))
+        return
+    asked = [*(_pair(text) for text in filters or []), ("sort", sort)]
+    asked.append(("limit", str(limit)))
+    asked += [(name, value) for name, value in (("saved", saved), ("cursor", cursor)) if value]
+    asked += [("facets", "true")] if facets else []
+    found = session.in_project.request("GET", base, params=asked).json()
     if session.as_json:
         session.print_json(found)
         return
-    for file in found["files"]:
-        _print_table(file)
-    if not found["files"]:
-        say(f"Analysis {found['display_id']} left no VCF.")
+    _print_page(found)
 
 
 @command(app, "check")
@@ -91,26 +109,55 @@ def _line(found: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def _print_table(file: dict[str, Any]) -> None:
-    counts = file["counts"]
-    render.heading(file["path"])
-    skipped = sum(file["skipped"].values())
-    print(f"{counts['rows']:,} rows from {file['records']:,} records; {skipped:,} alleles skipped")
-    for name in ("by_type", "by_impact"):
-        print(f"{name.replace('_', ' ')}: " + ", ".join(f"{kind} {count:,}" for kind, count in counts[name].items()))
-    if not file["top"]:
-        return
-    print()
-    render.table(
-        ("CONTIG", "POS", "REF", "ALT", "GENE", "CONSEQUENCE", "IMPACT", "QUAL", "FILTER", *file["samples"]),
-        [_row(row, len(file["samples"])) for row in file["top"]],
-    )
+def _base(session: Session, subject: str) -> str:
+    """The order of that name; where there is none, the analysis."""
+    name = name_in_path(subject)
+    try:
+        session.in_project.get(f"/orders/{name}")
+    except Failed as failed:
+        if failed.code is not Exit.BAD_DATA:
+            raise
+        return f"/analyses/{name}/variants"
+    return f"/orders/{name}/variants"
 
 
-def _row(row: dict[str, Any], samples: int) -> list[Any]:
+def _pair(text: str) -> tuple[str, str]:
+    field, mark, value = text.partition("=")
+    if not mark or not field.strip():
+        raise Failed(Exit.USAGE, f"{text!r} is no filter; write FIELD=VALUE, such as impact=HIGH")
+    return field.strip(), value
+
+
+def _print_page(found: dict[str, Any]) -> None:
+    said = ", ".join(f"{name} {value}" for name, value in found["filter"].items())
+    print(f"{found['total']:,} of {found['of']:,} variants" + (f"; filter: {said}" if said else ""))
+    for missing in found["missing"]:
+        print(f"no variants of {missing['name']} yet: {missing['reason']}")
+    for note in found["notes"]:
+        print(note)
+    if found["without_parent_call"]:
+        print(f"{found['without_parent_call']:,} more have a parent without a call; missing_parents=true shows them")
+    if found["rows"]:
+        prefixes = [sample["prefix"] for sample in found["samples"]]
+        print()
+        render.table(
+            ("CONTIG", "POS", "REF", "ALT", "GENE", "CONSEQUENCE", "IMPACT", "AF", "QUAL", "FILTER",
+             *(prefix.upper() for prefix in prefixes)),
+            [_row(row, prefixes) for row in found["rows"]],
+        )
+    for title, counts in (found["facets"] or {}).items():
+        print(f"{title}: " + ", ".join(f"{name} {count:,}" for name, count in counts.items()))
+    for name, removed in (found["removed"] or {}).items():
+        alone = "" if removed["alone"] is None else f" alone removes {removed['alone']:,};"
+        print(f"{name}:{alone} without it {removed['more_without']:,} more")
+    if found["next"]:
+        say(f"There are more: --cursor {found['next']}")
+
+
+def _row(row: dict[str, Any], prefixes: list[str]) -> list[Any]:
     site = [row["contig"], row["pos"], _short(row["ref"]), _short(row["alt"]), row["gene"], row["consequence"],
-            row["impact"], row["qual"], row["filters"]]
-    return [*site, *(row[f"s{number}_gt"] for number in range(samples))]
+            row["worst_impact"], row["af_max"], row["qual"], row["filters"]]
+    return [*site, *(row["samples"][prefix]["gt"] for prefix in prefixes)]
 
 
 def _short(allele: str) -> str:

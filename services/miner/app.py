@@ -44,6 +44,7 @@ def create_app() -> FastAPI:
     api = APIRouter(prefix="/api/v1")
     for resource in (projects, pipelines, analyses, orders, panels, saved_filters, outputs, variants, ops, events):
         api.include_router(resource.router)
+    api.include_router(variants.details)
     app.include_router(api)
     app.add_api_route("/healthz", health, tags=["health"])
     app.openapi = lambda: openapi.describe(app)  # type: ignore[method-assign]

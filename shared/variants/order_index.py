@@ -4,7 +4,8 @@ It is made of the table alone, column by column, so that it is never more than o
 that the table does not say. Arrays by name, N rows, every one at a multiple of 64 bytes:
 
     <column>            int: int32, NULL_INT for null (beyond 32 bits: the nearest that fits); float: float64, NaN for
-                        null; code, few, terms: 0 for null, else 1 + the place among the sorted values; bool: bitmap
+                        null; code, few, terms: 0 for null, else 1 + the place among the values, which are
+                        sorted by text, or the gravest first (impact, consequence, tier, acmg_class); bool: bitmap
     <column>/offsets, <column>/bytes    the sorted values of a code column, or (kind text) the rows' own texts: each
                         is UTF-8 and ended by TEXT_END
     <column>/grid       GRID values of a column in sorted order, evenly spaced by rank; nulls are left out
@@ -20,7 +21,8 @@ The file: MAGIC, arrays, header (JSON), its length (8 bytes, little endian), MAG
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+import math
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -34,6 +36,8 @@ import pyarrow.parquet as pq
 
 from shared.domain.request import Role, Sex
 from shared.variants.order_schema import Column, Group, columns_of
+from shared.variants.vcf.clinical import ACMG, TIERS
+from shared.variants.vcf.consequences import IMPACTS, severity
 
 Words = npt.NDArray[np.uint64]
 Array = npt.NDArray[Any]
@@ -75,8 +79,19 @@ def of_rows(rows: Array, n: int) -> Words:
     return pack(found)
 
 
-def all_rows(n: int) -> Words:
-    return pack(np.ones(n, bool))
+def bits_at(words: Words, rows: Array) -> Bools:
+    """Of each row number whether its bit is set."""
+    found: Bools = ((words[rows >> 6] >> (rows & 63).astype(np.uint64)) & np.uint64(1)).astype(bool)
+    return found
+
+
+def counts_within(words: Words, bitmaps: Array) -> list[int]:
+    """Of each bitmap how many bits it has in common with `words`."""
+    both, bits = np.empty_like(words), np.empty(len(words), np.uint8)
+    return [
+        int(np.bitwise_count(np.bitwise_and(words, bitmap, out=both), out=bits).sum(dtype=np.int64))
+        for bitmap in bitmaps
+    ]
 
 
 # -- reading ----------------------------------------------------------------------------------------------------------
@@ -93,7 +108,7 @@ class Index:
     """Opened, nothing of it is read until it is asked for. Arrays are read-only."""
 
     def __init__(self, path: Path) -> None:
-        self._bytes = np.memmap(path, np.uint8, "r") if path.stat().st_size else np.zeros(0, np.uint8)
+        self._bytes = np.asarray(np.memmap(path, np.uint8, "r") if path.stat().st_size else np.zeros(0, np.uint8))
         if len(self._bytes) < 24 or bytes(self._bytes[:8]) != MAGIC or bytes(self._bytes[-8:]) != MAGIC:
             raise IndexBroken(f"{path.name} is no index, or it was cut short")
         length = int.from_bytes(bytes(self._bytes[-16:-8]), "little")
@@ -107,15 +122,24 @@ class Index:
         self.columns = {c.name: c for c in columns_of([group.prefix for group in self.groups])}
         self.chromosomes = tuple(Chromosome(*each) for each in header["chromosomes"])
         self._terms: dict[str, list[str]] = header["terms"]
-        self._small: dict[str, list[str]] = {}
+        self._opened: dict[str, Array] = {}
 
     def array(self, name: str) -> Array:
-        dtype, at, shape = self._arrays[name]
-        size = int(np.prod(shape, dtype=np.int64)) * np.dtype(dtype).itemsize
-        return self._bytes[at : at + size].view(dtype).reshape(shape)
+        if name not in self._opened:
+            dtype, at, shape = self._arrays[name]
+            size = math.prod(shape) * np.dtype(dtype).itemsize
+            self._opened[name] = self._bytes[at : at + size].view(dtype).reshape(shape)
+        return self._opened[name]
 
     def has(self, name: str) -> bool:
         return name in self._arrays
+
+    @cached_property
+    def every(self) -> Words:
+        """The bitmap of all rows."""
+        words = pack(np.ones(self.rows, bool))
+        words.flags.writeable = False
+        return words
 
     def terms(self, column: str) -> list[str]:
         """What the bitmaps of the column are of, in their order."""
@@ -143,7 +167,7 @@ class Index:
         return bytes(self.array(f"{column}/bytes")[offsets[number] : offsets[number + 1] - 1]).decode()
 
     def code(self, column: str, value: str) -> int | None:
-        """By bisection."""
+        """By bisection: of a column that is sorted by text."""
         low, high, wanted = 0, self.n_values(column), value.encode()
         while low < high:
             middle = (low + high) // 2
@@ -152,6 +176,15 @@ class Index:
             else:
                 high = middle
         return low + 1 if low < self.n_values(column) and self.text(column, low) == value else None
+
+    @cached_property
+    def gene_codes(self) -> dict[str, list[int]]:
+        """Symbol in capitals -> codes of `genes` that are spelled so."""
+        found: dict[str, list[int]] = {}
+        ends = bytes(self.array("genes/bytes"))
+        for code, symbol in enumerate(ends.split(TEXT_END)[:-1], start=1):
+            found.setdefault(symbol.decode().upper(), []).append(code)
+        return found
 
     def codes_ending(self, column: str, ending: str) -> list[int]:
         """Of values that are `ending`, or end with it behind a colon (`NM_1.2:c.3A>G` with `c.3A>G`)."""
@@ -168,10 +201,12 @@ class Index:
 
     def facets(self) -> dict[str, dict[str, int]]:
         """Of every column with bitmaps, rows by value."""
-        return {
-            column: {term: count(words) for term, words in zip(terms, self.array(f"{column}/bits"), strict=True)}
-            for column, terms in self._terms.items()
-        }
+        return {column: self.counted(column, self.every) for column in self._terms}
+
+    def counted(self, column: str, among: Words) -> dict[str, int]:
+        """Rows of `among` by value or term; those of no row are left out."""
+        counts = counts_within(among, self.array(f"{column}/bits"))
+        return {term: n for term, n in zip(self.terms(column), counts, strict=True) if n}
 
     def rows_by_chromosome(self) -> dict[str, int]:
         return {each.name: each.stop - each.start for each in self.chromosomes}
@@ -286,7 +321,7 @@ def _codes(writer: _Writer, column: Column, data: pa.ChunkedArray) -> list[str] 
         data = pa.chunked_array([pc.binary_join(chunk, column.parted_by[0]) for chunk in data.chunks], pa.string())
     encoded = data.dictionary_encode()
     values = encoded.chunk(0).dictionary if encoded.num_chunks else pa.array([], pa.string())
-    order = pc.sort_indices(values).to_numpy()
+    order = _value_order(column, values)
     codes = np.zeros(len(values) + 1, np.uint32)
     codes[order] = np.arange(1, len(values) + 1)  # the last one, which null has, stays 0
     dtype = np.uint8 if len(values) < 1 << 8 else np.uint16 if len(values) < 1 << 16 else np.uint32
@@ -296,6 +331,26 @@ def _codes(writer: _Writer, column: Column, data: pa.ChunkedArray) -> list[str] 
     writer.add_texts(column.name, values.take(pa.array(order)).cast(pa.large_string()))
     _grid(writer, column.name, array[np.not_equal(array, 0)])
     return _bitmaps(writer, column, array, values.take(pa.array(order))) if column.has_bitmaps else None
+
+
+def _value_order(column: Column, values: pa.Array) -> Array:
+    """By text, but gravest first where values have a rank."""
+    rank = _RANKS.get(column.name)
+    if rank is None:
+        order: Array = pc.sort_indices(values).to_numpy()
+        return order
+    ranked = [(rank(value), value) for value in values.to_pylist()]
+    return np.array(sorted(range(len(ranked)), key=lambda number: ranked[number]), np.int64)
+
+
+def _place_in(names: Sequence[str]) -> Callable[[str], int]:
+    return lambda value: names.index(value) if value in names else len(names)
+
+
+_RANKS: dict[str, Callable[[str], int]] = {
+    "impact": _place_in(IMPACTS[::-1]), "worst_impact": _place_in(IMPACTS[::-1]), "consequence": severity,
+    "worst_consequence": severity, "tier": _place_in(TIERS), "acmg_class": _place_in(ACMG),
+}
 
 
 def _bitmaps(writer: _Writer, column: Column, codes: Array, values: pa.Array) -> list[str]:

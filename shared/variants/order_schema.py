@@ -5,9 +5,11 @@ Rows stand by chromosome (1..22, X, Y, MT, then the other names by name), key_po
 (ROLES). Annotations are those of the first table that has the row *and* names a gene or a consequence for it: one
 table's, never a mixture. What else a table holds stays there, and `sources` says where.
 
-Site        contig, chrom, pos, end, ref, alt, variant_type, sv_type, length, key, key_pos, rsid, qual, filters
-Annotation  gene, gene_id, genes (of all transcripts; [gene] where the table has no such column), consequence, impact,
-            worst_impact (over all transcripts, by its name), transcript, hgvsc, hgvsp, af_max, clinvar, tier, acmg
+Site        contig, chrom, sex_region, pos, end, ref, alt, variant_type, sv_type, length, key, key_pos, rsid, qual,
+            filters
+Annotation  gene, gene_id, genes, transcript, transcript_rule, exon, consequence, impact, worst_impact (of
+            worst_impact_rank, by its name), worst_consequence, worst_gene, worst_transcript, hgvsc, hgvsp, af_max,
+            clinvar, tier, acmg_class, cadd_phred, revel, spliceai_max, sift, polyphen
 Of the order
     seen        int32   in how many other analyses the allele was seen; null where none are counted
     copies      int32   rows of one table that have this key, at most. Above 1 a VCF holds the allele more than once
@@ -16,7 +18,8 @@ Of the order
 Samples     `<group>_...`; the group is the sample's role, numbered where several have it (sibling1, sibling2)
     present     bool    a table of the sample has the row. False: nobody called the site, which is not a reference call
     gt, phased, carries, dp, gq, ad_ref, ad_alt, vaf   as in the variant table
-    phase_set   int64   FORMAT PS; null: phased genotypes of a chromosome are one set (VCF 4.3, 1.6.2)
+    phase_set   string  FORMAT PS; null: phased genotypes of a chromosome are one set (VCF 4.3, 1.6.2)
+    haplotype   int32   of a phased het the side of the genotype that has the allele, from 0; else null
     zygosity    string  as in the variant table, and of a male's X and Y outside the pseudoautosomal regions hemi_alt
                         and hemi_ref where a caller wrote two equal alleles
     qual, filters       of the row that the genotype is from
@@ -63,7 +66,8 @@ _STRING, _STRINGS, _INT, _LONG, _FLOAT, _BOOL = (
 SOURCES = pa.list_(pa.struct([("table", pa.int16()), ("row", pa.int64())]))
 
 SITE = (
-    Column("contig", "code", _STRING), Column("chrom", "few", _STRING), Column("pos", "int", _LONG),
+    Column("contig", "code", _STRING), Column("chrom", "few", _STRING), Column("sex_region", "few", _STRING),
+    Column("pos", "int", _LONG),
     Column("end", "int", _LONG), Column("ref", "code", _STRING), Column("alt", "code", _STRING),
     Column("variant_type", "few", _STRING), Column("sv_type", "few", _STRING), Column("length", "int", _LONG),
     Column("key", "text", _STRING), Column("key_pos", "int", _LONG), Column("rsid", "code", _STRING),
@@ -71,15 +75,20 @@ SITE = (
 )
 ANNOTATION = (
     Column("gene", "code", _STRING), Column("gene_id", "code", _STRING), Column("genes", "list", _STRINGS),
+    Column("transcript", "code", _STRING), Column("transcript_rule", "few", _STRING), Column("exon", "code", _STRING),
     Column("consequence", "terms", _STRING, "&"), Column("impact", "few", _STRING),
-    Column("worst_impact", "few", _STRING), Column("transcript", "code", _STRING), Column("hgvsc", "code", _STRING),
-    Column("hgvsp", "code", _STRING), Column("af_max", "float", _FLOAT), Column("clinvar", "terms", _STRING, "|/,&;"),
-    Column("tier", "few", _STRING), Column("acmg", "few", _STRING),
+    Column("worst_impact", "few", _STRING), Column("worst_consequence", "terms", _STRING, "&"),
+    Column("worst_gene", "code", _STRING), Column("worst_transcript", "code", _STRING),
+    Column("hgvsc", "code", _STRING), Column("hgvsp", "code", _STRING), Column("af_max", "float", _FLOAT),
+    Column("clinvar", "terms", _STRINGS, ";"), Column("tier", "few", _STRING), Column("acmg_class", "few", _STRING),
+    Column("cadd_phred", "float", _FLOAT), Column("revel", "float", _FLOAT), Column("spliceai_max", "float", _FLOAT),
+    Column("sift", "code", _STRING), Column("polyphen", "code", _STRING),
 )
 OF_ORDER = (Column("seen", "int", _INT), Column("copies", "int", _INT))
 SAMPLE = (
     Column("present", "bool", _BOOL), Column("gt", "code", _STRING), Column("phased", "bool", _BOOL),
-    Column("phase_set", "int", _LONG), Column("zygosity", "few", _STRING), Column("carries", "bool", _BOOL),
+    Column("phase_set", "code", _STRING), Column("haplotype", "int", _INT), Column("zygosity", "few", _STRING),
+    Column("carries", "bool", _BOOL),
     Column("dp", "int", _LONG), Column("gq", "float", _FLOAT), Column("ad_ref", "int", _LONG),
     Column("ad_alt", "int", _LONG), Column("vaf", "float", _FLOAT), Column("qual", "float", _FLOAT),
     Column("filters", "terms", _STRINGS, ";"),

@@ -24,7 +24,6 @@ import pyarrow.parquet as pq
 
 from shared.domain.cache import Member
 from shared.domain.request import Sex
-from shared.variants import par
 from shared.variants.order_index import build_index, open_index
 from shared.variants.order_schema import (
     ANNOTATION,
@@ -98,8 +97,8 @@ class _Table:
         self._has = set(self.file.schema_arrow.names)
         groups = [self.file.metadata.row_group(i).num_rows for i in range(self.file.num_row_groups)]
         self._starts = np.concatenate(([0], np.cumsum(groups))).astype(np.int64)
-        wanted = [*(c.name for c in (*SITE, *ANNOTATION)), "worst_impact_rank"]
-        wanted += [f"s{i}_{name}" for i in columns for name in (*(c.name for c in SAMPLE), "fmt_PS")]
+        wanted = [*(c.name for c in (*SITE, *ANNOTATION)), "worst_impact_rank", "allele"]
+        wanted += [f"s{i}_{name}" for i in columns for name in (c.name for c in SAMPLE)]
         self._columns = [name for name in wanted if name in self._has]
         places = _places(self.file, rank)
         self._order = np.argsort(places, kind="stable").astype(np.int32)
@@ -191,6 +190,7 @@ class _Join:
         result = {"present": pa.array(picked >= 0)}
         for column in SAMPLE[1:]:
             result[column.name] = self._sample_column(group, rows, column.name, column.type, picked, of_member)
+        result["haplotype"] = _haplotype(result["gt"], result["phased"], rows["allele"].to_numpy()[picked])
         result["zygosity"] = self._of_sex(group, result["zygosity"], site)
         return {group.column(name): column for name, column in result.items()}
 
@@ -202,29 +202,18 @@ class _Join:
             prefix = f"s{self._members[member].column}_"
             mine = (picked >= 0) & (of_member == member)
             column = name if name in ("qual", "filters") else f"{prefix}{name}"
-            if name == "phase_set" and column not in rows.column_names:
-                column = f"{prefix}fmt_PS"
-            if name == "filters" or (column in rows.column_names and not pa.types.is_list(rows[column].type)):
-                parts.append(_taken(rows, column, picked, mine).cast(type_))
-            else:
-                parts.append(pa.nulls(len(picked), type_))
+            has = column in rows.column_names
+            parts.append(_taken(rows, column, picked, mine).cast(type_) if has else pa.nulls(len(picked), type_))
         return parts[0] if len(parts) == 1 else pc.coalesce(*parts)
 
     def _of_sex(self, group: Group, zygosity: pa.Array, site: Mapping[str, pa.Array]) -> pa.Array:
         """Two equal alleles of a male's X or Y outside the pseudoautosomal regions are one."""
         if group.sex is not Sex.MALE:
             return zygosity
-        single = np.zeros(len(zygosity), bool)
-        positions = site["pos"].to_numpy()
-        for chrom in ("X", "Y"):
-            here = pc.equal(site["chrom"], chrom).to_numpy(zero_copy_only=False)
-            if here.any():
-                single |= here & par.outside(self.assembly, chrom, positions)
-        if not single.any():
-            return zygosity
+        single = pc.fill_null(pc.is_in(site["sex_region"], value_set=pa.array(["X", "Y"])), False)
         for double, hemi in (("hom_alt", "hemi_alt"), ("hom_ref", "hemi_ref")):
             same = pc.fill_null(pc.equal(zygosity, double), False)
-            zygosity = pc.if_else(pc.and_(same, pa.array(single)), hemi, zygosity)
+            zygosity = pc.if_else(pc.and_(same, single), hemi, zygosity)
         return zygosity
 
 
@@ -301,10 +290,8 @@ def _first(targets: Ints, n: int, later: Bools | None = None) -> Ints:
 
 
 def _annotated(rows: pa.Table) -> Bools:
-    found = np.zeros(rows.num_rows, bool)
-    for name in _ANNOTATED:
-        if name in rows.column_names:
-            found |= pc.is_valid(rows[name]).to_numpy()
+    gene, consequence = (pc.is_valid(rows[name]).to_numpy() for name in _ANNOTATED)
+    found: Bools = gene | consequence
     return found
 
 
@@ -314,24 +301,8 @@ def _column(rows: pa.Table, name: str, at: Ints) -> pa.Array:
 
 def _annotation(rows: pa.Table, name: str, type_: pa.DataType, at: Ints) -> pa.Array:
     if name == "worst_impact":
-        name = "worst_impact_rank" if "worst_impact_rank" in rows.column_names else "impact_rank"
-        if name not in rows.column_names:
-            return _column(rows, "impact", at)
-        return _IMPACTS.take(_column(rows, name, at).cast(pa.int32()))
-    if name in rows.column_names:
-        return _as(_column(rows, name, at), type_)
-    if name == "genes":
-        genes = _column(rows, "gene", at)
-        there = pc.is_valid(genes)
-        offsets = np.concatenate(([0], np.cumsum(there.to_numpy(zero_copy_only=False)))).astype(np.int32)
-        return pa.ListArray.from_arrays(pa.array(offsets), genes.filter(there))
-    return pa.nulls(len(at), type_)
-
-
-def _as(column: pa.Array, type_: pa.DataType) -> pa.Array:
-    if pa.types.is_list(column.type) and pa.types.is_string(type_):
-        return pc.binary_join(column, "&")
-    return column.cast(type_)
+        return _IMPACTS.take(_column(rows, "worst_impact_rank", at).cast(pa.int32()))
+    return _column(rows, name, at).cast(type_)
 
 
 def _taken(rows: pa.Table, name: str, picked: Ints, mine: Bools) -> pa.Array:
@@ -345,6 +316,22 @@ def _score(rows: pa.Table, prefix: str, here: Ints) -> Ints:
     zygosity = rows[f"{prefix}zygosity"].take(at)
     called = pc.fill_null(pc.not_equal(zygosity, "no_call"), False).to_numpy()
     return np.where(carries, 2, called.astype(np.int64))
+
+
+def _haplotype(gt: pa.Array, phased: pa.Array, alleles: Ints) -> pa.Array:
+    """Of each genotype the only side that has the row's allele; null where no side or several have it, or unphased."""
+    texts = gt.dictionary_encode()
+    codes = np.where(pc.and_(pc.is_valid(gt), pc.fill_null(phased, False)).to_numpy(zero_copy_only=False),
+                     pc.fill_null(texts.indices, 0).to_numpy(zero_copy_only=False), -1)
+    pairs, of_pair = np.unique(np.stack([codes, alleles]), axis=1, return_inverse=True)
+    sides = np.array([_side(texts.dictionary[int(code)].as_py(), int(allele)) if code >= 0 else -1
+                      for code, allele in pairs.T] or [-1], np.int32)[of_pair.reshape(-1)]
+    return pa.array(sides, mask=sides < 0)
+
+
+def _side(gt: str, allele: int) -> int:
+    sides = [side for side, number in enumerate(gt.lstrip("|/").split("|")) if number == str(allele)]
+    return sides[0] if len(sides) == 1 and "|" in gt else -1
 
 
 def _copies(targets: Ints, tables: Ints, n: int) -> Ints:

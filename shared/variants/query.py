@@ -1,112 +1,228 @@
-"""Questions to one variant table, answered by DuckDB. What a caller passes in is a parameter, never part of the SQL."""
+"""Questions to an order table: which rows pass a filter, how many, by what, and a page of them in any order.
+
+Each field of a filter becomes a bitmap over all rows; rows that pass are their intersection, so that totals, facets and
+what each filter removes are counts of bits and exact. A page is the next rows of that intersection in the order asked
+for, behind the place where the page before ended: a deep page costs what the first one does. The order is total: what
+the sort leaves equal stands in the table's order, and what has no value comes last, whether up or down (C56).
+"""
 
 from __future__ import annotations
 
+import base64
+import binascii
+import hashlib
 import json
-import re
-from collections.abc import Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from threading import Lock
 from typing import Any
 
-import duckdb
-import pyarrow.parquet as pq
+import numpy as np
 
-from shared.variants.contigs import canonical
+from shared.domain.reasons import Reason, show
+from shared.variants.clauses import PanelContent, clauses_of, row_of_key
+from shared.variants.filters import BadQuery, Filter
+from shared.variants.inheritance import Family, Pairs, pairs, partners
+from shared.variants.order_index import Index, Words, count, of_rows
+from shared.variants.order_rows import rows_as_json
+from shared.variants.ordering import SORT_DEFAULT, Sorting, first_rows, place_of
 
-# What a list of variants shows; everything else of a row is in the table for the page of one variant.
-SHOWN = ("key", "contig", "pos", "ref", "alt", "variant_type", "length", "rsid", "qual", "filters", "gene",
-         "consequence", "impact", "hgvsc", "hgvsp", "af_max", "allele", "record")
-SHOWN_PER_SAMPLE = ("gt", "zygosity", "dp", "ad_ref", "ad_alt", "vaf", "gq")
+MOST_ROWS = 1000
+"""On a page."""
 
-_REGION = re.compile(r"^(?P<contig>[^\s]+?)(?::(?P<start>[0-9,]+)(?:-(?P<end>[0-9,]+))?)?$")
+_RESULTS_KEPT = 16
+_MOST_PARTNERS = 20
 
-
-class BadRegion(ValueError):
-    """A text that is no region; the message says what one looks like."""
+FACETS: Mapping[str, tuple[str, str]] = {
+    "tier": ("tier", "tier"), "acmg": ("acmg_class", "acmg"), "clinvar": ("clinvar", "clinvar"),
+    "impact": ("worst_impact", "impact"), "consequence": ("consequence", "consequence"),
+    "type": ("variant_type", "type"), "filter": ("filters", "filter"), "chrom": ("chrom", "region"),
+}
+"""Facet -> its column, and the field of the filter that it counts without; `<group>_zygosity`: without `genotype`."""
 
 
 @dataclass(frozen=True)
-class Region:
-    """`start` and `end` are 1-based and included; None means as far as the contig goes. `chrom` is canonical."""
+class Page:
+    """`rows` as JSON (order_rows.py). `cursor` begins the next page, None on the last."""
 
-    chrom: str
-    start: int | None = None
-    end: int | None = None
-
-    @classmethod
-    def parse(cls, text: str) -> Region:
-        """`chr7`, `7:140753336`, `chr7:140,753,336-140,753,400`. Raises BadRegion."""
-        found = _REGION.match(text.strip())
-        if not found:
-            raise BadRegion(f"{text!r} is no region; write chr7, 7:140753336 or chr7:140,753,336-140,753,400")
-        start = int(found["start"].replace(",", "")) if found["start"] else None
-        end = int(found["end"].replace(",", "")) if found["end"] else start
-        if start is not None and end is not None and end < start:
-            raise BadRegion(f"{text!r} ends before it begins")
-        return cls(canonical(found["contig"]), start, end)
+    rows: list[dict[str, Any]]
+    cursor: str | None
 
 
-def counts(table: Path) -> dict[str, Any]:
-    """{"rows": n, "by_type": {...}, "by_impact": {...}, "by_contig": {...}}; rows without impact stand under "none"."""
-    by_type = _grouped(table, "variant_type")
-    return {"rows": sum(by_type.values()), "by_type": by_type, "by_impact": _grouped(table, "coalesce(impact, 'none')"),
-            "by_contig": _grouped(table, "contig")}
+@dataclass
+class Result:
+    """What a filter leaves of an index. `clauses`: the bitmap of each field that was given."""
+
+    index: Index
+    filter: Filter
+    clauses: dict[str, Words]
+    notes: list[str]
+    _kept: dict[str, tuple[Words, Pairs | None]] = field(default_factory=dict)
+
+    @property
+    def words(self) -> Words:
+        return self._without("")[0]
+
+    @property
+    def pairs(self) -> Pairs | None:
+        """Of the compound heterozygous rows, where they were asked for."""
+        return self._without("")[1]
+
+    @property
+    def total(self) -> int:
+        return count(self.words)
+
+    def without(self, name: str) -> Words:
+        """Rows that pass all fields but one."""
+        return self._without(name)[0]
+
+    def _without(self, name: str) -> tuple[Words, Pairs | None]:
+        """Compound heterozygous rows depend on which others there are, so they are found last."""
+        if name not in self.clauses:
+            name = ""
+        if name not in self._kept:
+            words = self.index.every
+            for each, clause in self.clauses.items():
+                if each not in (name, "inheritance"):
+                    words = words & clause
+            self._kept[name] = (words, None) if name == "inheritance" else self._inherited(words)
+        return self._kept[name]
+
+    def _inherited(self, words: Words) -> tuple[Words, Pairs | None]:
+        if "inheritance" not in self.clauses:
+            return words, None
+        if "compound_het" not in self.filter.inheritance:
+            return words & self.clauses["inheritance"], None
+        found = pairs(self.index, words, phase_known=self.filter.phase_known)
+        return words & (self.clauses["inheritance"] | of_rows(found.rows, self.index.rows)), found
+
+    def removed(self) -> dict[str, dict[str, int | None]]:
+        """Of each field: the rows of the whole table that it alone takes away, and how many more there would be
+        without it. Of compound heterozygous rows nothing is said alone: they depend on which others there are."""
+        total = self.total
+        return {
+            name: {"alone": self._alone(name), "more_without": count(self.without(name)) - total}
+            for name in self.clauses
+        }
+
+    def _alone(self, name: str) -> int | None:
+        if name == "inheritance" and "compound_het" in self.filter.inheritance:
+            return None
+        return self.index.rows - count(self.clauses[name])
+
+    def facets(self) -> dict[str, dict[str, int]]:
+        """Rows by value, each facet as if its own field were not given. Values of no row are left out."""
+        columns = dict(FACETS)
+        columns |= {g.column("zygosity"): (g.column("zygosity"), "genotype") for g in self.index.groups}
+        return {name: self.index.counted(column, self.without(own)) for name, (column, own) in columns.items()}
+
+    def without_parent_call(self) -> int:
+        """With a strict inheritance: how many more rows there were if parents without a call fitted (C59)."""
+        if self.filter.missing_parents or not set(self.filter.inheritance) - {"compound_het"}:
+            return 0
+        wider = Filter(inheritance=self.filter.inheritance, missing_parents=True)
+        clause = clauses_of(self.index, wider, {}).found["inheritance"]
+        return Result(self.index, self.filter, {**self.clauses, "inheritance": clause}, []).total - self.total
 
 
-def top(table: Path, n: int = 10) -> list[dict[str, Any]]:
-    """The `n` rows that matter most: by impact (HIGH first), then those that no filter has marked, then rarer first
-    (an unknown frequency counts as never seen), then by quality."""
-    return _rows(
-        table,
-        "ORDER BY impact_rank DESC NULLS LAST, coalesce(filters, ['PASS']) <> ['PASS'], "
-        "coalesce(af_max, 0), qual DESC NULLS LAST, contig_index, pos, record, allele LIMIT $limit",
-        {"limit": n},
-    )
+class OrderQueries:
+    """An index with its version, asked by many threads. `version` is that of the cache (`Built.version`)."""
+
+    def __init__(self, index: Index, version: str) -> None:
+        self.index, self.version = index, version
+        self._results: OrderedDict[str, Result] = OrderedDict()
+        self._lock = Lock()
+
+    def result(self, wanted: Filter, panels: Mapping[str, PanelContent] | None = None) -> Result:
+        """Raises BadQuery for what this order cannot answer."""
+        panels = panels or {}
+        name = f"{wanted.text()}{[(panel, panels[panel].version) for panel in wanted.panel if panel in panels]}"
+        with self._lock:
+            if name in self._results:
+                self._results.move_to_end(name)
+                return self._results[name]
+        clauses = clauses_of(self.index, wanted, panels)
+        result = Result(self.index, wanted, clauses.found, clauses.notes)
+        with self._lock:
+            self._results[name] = result
+            if len(self._results) > _RESULTS_KEPT:
+                self._results.popitem(last=False)
+        return result
+
+    def page(self, result: Result, *, sort: str = "", limit: int = 100, cursor: str | None = None) -> Page:
+        """Raises BadQuery for a sort by what is no column and for a cursor of another question (400)."""
+        sorting = Sorting.parse(self.index, sort or SORT_DEFAULT)
+        asked = self._asked(result, sorting)
+        after = None if cursor is None else _decoded(cursor, asked)
+        rows = first_rows(self.index, result.words, sorting, limit + 1, after)
+        more, rows = len(rows) > limit, rows[:limit]
+        place = place_of(self.index, sorting, int(rows[-1])) if more and len(rows) else None
+        return Page(self._marked(result, rows), _encoded(place, asked) if place else None)
+
+    def cursor_behind(self, result: Result, row: int, *, sort: str = "") -> str:
+        """Begins a page behind any row."""
+        sorting = Sorting.parse(self.index, sort or SORT_DEFAULT)
+        return _encoded(place_of(self.index, sorting, row), self._asked(result, sorting))
+
+    def _asked(self, result: Result, sorting: Sorting) -> str:
+        return f"{self.version}\n{result.filter.text()}\n{sorting.text}"
+
+    def row_of(self, key: str) -> int | None:
+        """Number of the row with this key."""
+        return row_of_key(self.index, key)
+
+    def _marked(self, result: Result, rows: np.ndarray[Any, Any]) -> list[dict[str, Any]]:
+        """With how each row came to the proband, and what it pairs with."""
+        shown = rows_as_json(self.index, rows)
+        family = Family(self.index, rows)
+        if family.proband is None or not family.has_parents:
+            fitting: dict[str, Any] = {}
+        else:
+            fitting = {name: family.fitting(name, result.filter.missing_parents) for name in _PATTERNS}
+        unknown = family.parents_unknown() if fitting else np.zeros(len(rows), bool)
+        paired = result.pairs
+        among = result.without("inheritance") if paired is not None else None
+        for number, (row, entry) in enumerate(zip(rows.tolist(), shown, strict=True)):
+            entry["inheritance"] = [name for name, fits in fitting.items() if fits[number]]
+            entry["parent_without_call"] = bool(unknown[number])
+            if paired is not None and among is not None and _holds(paired, row):
+                found = partners(self.index, among, row)
+                entry["inheritance"].append("compound_het")
+                entry["phase"] = found[0][1] if found else "unknown"
+                entry["partners"] = [{"key": self.index.text("key", other), "phase": phase}
+                                     for other, phase in found[:_MOST_PARTNERS]]
+        return shown
 
 
-def rows(table: Path, *, region: str | None = None, offset: int = 0, limit: int = 50) -> list[dict[str, Any]]:
-    """Rows in the table's order, those whose alleles touch `region` if one is given. Raises BadRegion."""
-    wanted = Region.parse(region) if region else None
-    condition, parameters = _where(wanted)
-    return _rows(
-        table,
-        f"{condition} ORDER BY contig_index, pos, record, allele LIMIT $limit OFFSET $offset",
-        {**parameters, "limit": limit, "offset": offset},
-    )
+_PATTERNS = ("de_novo", "recessive", "x_linked", "dominant")
 
 
-def samples(table: Path) -> list[str]:
-    """Names of the table's samples; number i has the columns `s<i>_...`."""
-    names: list[str] = json.loads(pq.read_metadata(table).metadata[b"samples"])
-    return names
+def _holds(paired: Pairs, row: int) -> bool:
+    at = int(np.searchsorted(paired.rows, row))
+    return at < len(paired.rows) and int(paired.rows[at]) == row
 
 
-def _where(region: Region | None) -> tuple[str, dict[str, Any]]:
-    if region is None:
-        return "", {}
-    if region.start is None:
-        return "WHERE chrom = $chrom", {"chrom": region.chrom}
-    return ('WHERE chrom = $chrom AND pos <= $stop AND "end" >= $start',
-            {"chrom": region.chrom, "start": region.start, "stop": region.end})
+# -- cursors ----------------------------------------------------------------------------------------------------------
 
 
-def _grouped(table: Path, expression: str) -> dict[str, int]:
-    found = _fetch(
-        f"SELECT {expression} AS name, count(*) AS n FROM read_parquet($table) GROUP BY name ORDER BY n DESC, name",
-        {"table": str(table)},
-    )
-    return {row["name"]: row["n"] for row in found}
+def _encoded(place: Sequence[Any], asked: str) -> str:
+    body = json.dumps(place, separators=(",", ":")).encode()
+    return f"{base64.urlsafe_b64encode(body).decode().rstrip('=')}.{_checksum(body, asked)}"
 
 
-def _rows(table: Path, ending: str, parameters: dict[str, Any]) -> list[dict[str, Any]]:
-    columns = [*SHOWN, *(f"s{i}_{name}" for i in range(len(samples(table))) for name in SHOWN_PER_SAMPLE)]
-    listed = ", ".join(f'"{name}"' for name in columns)
-    return _fetch(f"SELECT {listed} FROM read_parquet($table) {ending}", {**parameters, "table": str(table)})
+def _decoded(cursor: str, asked: str) -> list[Any]:
+    text, _, checksum = cursor.partition(".")
+    try:
+        body = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
+    except (binascii.Error, ValueError):
+        body = b""
+    if not body or checksum != _checksum(body, asked) or _encoded(json.loads(body), asked) != cursor:
+        raise BadQuery([Reason(field="cursor", message=f"{show(cursor)} is not of this question: the filter, the sort "
+                               "or the variants are others now, or it was changed; begin without a cursor")])
+    place: list[Any] = json.loads(body)
+    return place
 
 
-def _fetch(sql: str, parameters: dict[str, Any]) -> list[dict[str, Any]]:
-    with duckdb.connect(":memory:") as connection:
-        found = connection.execute(sql, parameters)
-        names: Sequence[str] = [column[0] for column in found.description or ()]
-        return [dict(zip(names, row, strict=True)) for row in found.fetchall()]
+def _checksum(body: bytes, asked: str) -> str:
+    return hashlib.sha256(asked.encode() + b"\n" + body).hexdigest()[:16]

@@ -74,6 +74,13 @@ def test_the_variants_of_an_analysis_are_shown_by_its_name_alone(stack: Stack, i
                             "-i", "vcf=samples/x/uploads/x.vcf", "--json").stdout)
     waited = iflow("analyses", "wait", "V 1", "--ingest", "--interval", "0.1", "--timeout", "30")
     assert waited.exit_code == Exit.DONE, waited.stderr
-    assert "1 rows from 1 records" in iflow("variants", "V 1").stdout
+    assert "1 of 1 variants" in iflow("variants", "V 1").stdout
     found = json.loads(iflow("variants", made["id"], "--top", "1", "--json").stdout)
-    assert [row["pos"] for row in found["files"][0]["top"]] == [10]
+    assert [row["pos"] for row in found["rows"]] == [10]
+    assert "0 of 1 variants" in iflow("variants", "V 1", "--filter", "region=chr2", "--facets").stdout
+    refused = iflow("variants", "V 1", "--filter", "impact=HIHG")
+    assert refused.exit_code == Exit.BAD_DATA
+    assert "HIGH" in refused.stderr
+    assert iflow("variants", "V 1", "--filter", "HIGH").exit_code == Exit.USAGE
+    one = json.loads(iflow("variants", "V 1", "--key", found["rows"][0]["key"]).stdout)
+    assert one["sources"][0]["fields"]["pos"] == 10

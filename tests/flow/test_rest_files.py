@@ -124,19 +124,37 @@ def test_a_log_that_is_not_there_is_said_in_a_sentence(stack: Stack) -> None:
     stack.until_status(made["id"], "succeeded")
 
 
-def test_variants_are_counted_and_the_gravest_come_first(stack: Stack) -> None:
+def test_the_variants_of_an_analysis_are_asked_for_by_filter(stack: Stack) -> None:
+    """C65, C66: an answer has the cache's version as its ETag, and a parameter at fault is named."""
     stack.ports.objects.write("demo", "samples/s1/uploads/s1.vcf", VCF.encode())
     made = stack.client.post("/analyses", json={
         "display_id": "Variants", "pipeline": "vcf-normalize", "inputs": {"vcf": "samples/s1/uploads/s1.vcf"},
     }).json()
-    early = stack.client.get(f"/analyses/{made['id']}/variants")
+    address = f"/analyses/{made['id']}/variants"
+    early = stack.client.get(address)
     assert (early.status_code, early.json()["code"]) == (409, "not-ingested")
     stack.until(lambda: stack.document(made["id"])["ingest"]["status"] == "ready")
-    found = stack.client.get(f"/analyses/{made['id']}/variants", params={"limit": 2}).json()
-    (file,) = found["files"]
-    assert (found["rows"], file["samples"], file["counts"]["by_type"]) == (3, ["S1"], {"snv": 2, "insertion": 1})
-    first, _ = file["top"]
-    assert (first["pos"], first["impact"], first["s0_gt"]) == (20, "HIGH", "0/1")
+    answer = stack.client.get(address, params={"impact": "HIGH", "sort": "-qual", "facets": "true"})
+    found = answer.json()
+    (row,) = found["rows"]
+    assert (row["pos"], row["samples"]["sample"]["gt"], found["total"], found["of"]) == (20, "0/1", 1, 3)
+    assert found["facets"]["type"] == {"snv": 1}
+    assert sum(found["facets"]["impact"].values()) >= 1
+    assert found["removed"]["impact"] == {"alone": 2, "more_without": 2}
+    etag = {"If-None-Match": answer.headers["ETag"]}
+    assert stack.client.get(address, params={"impact": "HIGH"}, headers=etag).status_code == 304
+    assert stack.client.get(address, headers={"If-None-Match": '"another"'}).status_code == 200
+    counted = stack.client.get(f"{address}/facets").json()
+    assert counted["facets"]["type"] == {"snv": 2, "insertion": 1}
+    one = stack.client.get(f"{address}/{row['key']}").json()
+    assert one["row"] == {k: v for k, v in row.items() if k not in ("inheritance", "parent_without_call")}
+    assert one["sources"][0]["fields"]["pos"] == 20
+    assert stack.client.get(f"{address}/1-1-A-T").status_code == 404
+    for parameters, field in (({"impact": "HIHG"}, "impact"), ({"gne": "BRCA1"}, "gne"), ({"sort": "qul"}, "sort"),
+                              ({"region": "chr1:20-10"}, "region"), ({"cursor": "x.y"}, "cursor"),
+                              ({"limit": "0"}, "limit"), ({"panel": "none"}, "panel"), ({"saved": "none"}, "saved")):
+        refused = stack.client.get(address, params=parameters)
+        assert (refused.status_code, refused.json()["reasons"][0]["field"]) == (400, field)
 
 
 def test_an_ingest_is_done_again_when_forced(stack: Stack) -> None:

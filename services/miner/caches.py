@@ -1,0 +1,78 @@
+"""Caches of orders and analyses, kept open: their index is mapped into memory and shared by all requests."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from contextlib import ExitStack
+from dataclasses import dataclass
+from threading import Lock
+
+from services.miner.problems import Refusal
+from shared.domain.analysis import Analysis, IngestStatus
+from shared.domain.cache import Built
+from shared.domain.order import Order
+from shared.ports import Ports
+from shared.variants.order_index import open_index
+from shared.variants.query import OrderQueries
+
+MOST_OPEN = 8
+
+
+@dataclass(frozen=True)
+class Subject:
+    """Whose variants are asked for: an order's, or an analysis' alone."""
+
+    project: str
+    bucket: str
+    name: str
+    built: Built
+
+
+class OpenCaches:
+    """The last few that were asked for. A cache never changes under its name, so that an open one is never stale."""
+
+    def __init__(self) -> None:
+        self._open: OrderedDict[tuple[int, str, str], tuple[OrderQueries, ExitStack, Ports]] = OrderedDict()
+        self._lock = Lock()
+
+    def queries(self, ports: Ports, subject: Subject) -> OrderQueries:
+        """What is evicted while somebody reads it stays mapped until he has done."""
+        key = (id(ports), subject.bucket, subject.built.index)
+        with self._lock:
+            if key not in self._open:
+                held = ExitStack()
+                path = held.enter_context(ports.objects.local(subject.bucket, subject.built.index))
+                self._open[key] = OrderQueries(open_index(path), subject.built.version), held, ports
+                if len(self._open) > MOST_OPEN:
+                    self._open.popitem(last=False)[1][1].close()
+            self._open.move_to_end(key)
+            return self._open[key][0]
+
+
+CACHES = OpenCaches()
+
+
+def of_order(order: Order) -> Subject:
+    """Raises Refusal (409)."""
+    if order.cache.built is None:
+        missing = "; ".join(f"{each.name}: {each.reason}" for each in order.cache.missing)
+        why = order.cache.failure or order.cache.progress or missing or "it has not begun"
+        raise Refusal(409, "not-built", f"The variants of order {order.display_id!r} are {order.cache.status}: {why}")
+    return Subject(order.project, order.bucket, order.display_id, order.cache.built)
+
+
+def of_analysis(analysis: Analysis) -> Subject:
+    """Raises Refusal (409)."""
+    ingest = analysis.ingest
+    if ingest.cache is not None:
+        return Subject(analysis.project, analysis.bucket, analysis.display_id, ingest.cache)
+    if ingest.rows is not None:
+        raise Refusal(409, "not-browsable", f"The VCFs of analysis {analysis.display_id!r} are of several "
+                      "assemblies, whose positions do not compare")
+    why = ingest.failure or ingest.progress or {
+        IngestStatus.NOT_APPLICABLE: "its pipeline left no VCF" if analysis.status.final else "it has not ended",
+    }.get(ingest.status, "it has not begun")
+    raise Refusal(
+        409, "not-ingested", f"Analysis {analysis.display_id!r} is {analysis.status} and its ingest is "
+        f"{ingest.status}: {why}", analysis_status=analysis.status,
+    )

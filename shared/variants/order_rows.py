@@ -1,0 +1,78 @@
+"""Rows of an order table as JSON and as Arrow, taken out of the index."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from shared.variants.order_index import NULL_INT, Index
+from shared.variants.order_schema import ANNOTATION, OF_ORDER, SAMPLE, SITE, Column
+
+Array = npt.NDArray[Any]
+
+SOURCE_ROW = (1 << 40) - 1
+
+
+def rows_as_json(index: Index, rows: Array) -> list[dict[str, Any]]:
+    """{field: value, ..., "samples": {group: {field: value}}}: the columns of order_schema.py; lists as lists; null
+    where there is none, never 0 (C63). `graver_elsewhere`: another transcript has a higher impact than the one that is
+    shown (C69)."""
+    site = {c.name: _values(index, c, c.name, rows) for c in (*SITE, *ANNOTATION, *OF_ORDER)}
+    samples = {g.prefix: {c.name: _values(index, c, g.column(c.name), rows) for c in SAMPLE} for g in index.groups}
+    result = []
+    for number in range(len(rows)):
+        row = {name: values[number] for name, values in site.items()}
+        row["graver_elsewhere"] = row["impact"] != row["worst_impact"]
+        row["samples"] = {
+            prefix: {name: values[number] for name, values in columns.items()} for prefix, columns in samples.items()
+        }
+        result.append(row)
+    return result
+
+
+def sources_of(index: Index, row: int) -> list[tuple[int, int]]:
+    """(number of the table, number of the row in its file) of every row behind this one."""
+    offsets = index.array("sources/offsets")
+    found = index.array("sources/at")[offsets[row] : offsets[row + 1]].tolist()
+    return [(at >> 40, at & SOURCE_ROW) for at in found]
+
+
+def batches(index: Index, rows: Array, columns: Sequence[str], size: int = 10_000) -> Iterator[pa.RecordBatch]:
+    """The rows in the order in which they are given, `size` at a time; `columns` by their names in order_schema.py."""
+    schema = pa.schema([(name, index.columns[name].type) for name in columns])
+    for start in range(0, len(rows), size):
+        part = rows[start : start + size]
+        arrays = [pa.array(_values(index, index.columns[name], name, part), index.columns[name].type)
+                  for name in columns]
+        yield pa.record_batch(arrays, schema=schema)
+
+
+def _values(index: Index, column: Column, name: str, rows: Array) -> list[Any]:
+    if column.kind == "text":
+        return [index.text(name, row) for row in rows.tolist()]
+    if column.kind == "list":
+        return _listed(index, name, rows)
+    data = index.array(name)
+    if column.kind == "bool":
+        bits = (data[rows >> 6] >> (rows & 63).astype(np.uint64)) & np.uint64(1)
+        return [bool(bit) for bit in bits]
+    values: list[Any] = data[rows].tolist()
+    if column.kind == "float":
+        return [None if value != value else value for value in values]
+    if column.kind == "int":
+        return [None if value == NULL_INT else value for value in values]
+    texts = {code: index.value(name, code) for code in set(values)}
+    if pa.types.is_list(column.type):
+        return [None if (text := texts[code]) is None else text.split(column.parted_by) for code in values]
+    return [texts[code] for code in values]
+
+
+def _listed(index: Index, name: str, rows: Array) -> list[list[str]]:
+    offsets, codes = index.array(f"{name}/of_row_offsets"), index.array(f"{name}/of_row")
+    found = [codes[offsets[row] : offsets[row + 1]].tolist() for row in rows.tolist()]
+    texts = {code: index.value(name, code) for code in {code for each in found for code in each}}
+    return [[text for code in each if (text := texts[code])] for each in found]
