@@ -25,6 +25,7 @@ import pyarrow.parquet as pq
 
 COHORT_VERSION = 1
 FOLDER = f"cohort/v{COHORT_VERSION}/"
+INDEX = f"cache/cohort/v{COHORT_VERSION}.json"
 MEMORY = "512MB"
 ROW_GROUP_ROWS = 200_000
 
@@ -85,13 +86,14 @@ QUESTIONS: Mapping[str, str] = {
 """In DuckDB's SQL; sqlglot writes it for BigQuery (docs/cohort.md). `variants` is all of the cohort copy."""
 
 
-def cohort_path(project: str, assembly: str, analysis: str, table: str) -> str:
-    """Of one variant table of an analysis, relative to the project bucket."""
-    return f"{FOLDER}project={project}/assembly={assembly}/{analysis}-{Path(table).stem[:16]}.parquet"
+def cohort_path(project: str, assembly: str, analysis: str, number: int) -> str:
+    """Of one VCF of an analysis, counted from 0; relative to the project bucket."""
+    return f"{FOLDER}project={project}/assembly={assembly}/{analysis}-{number}.parquet"
 
 
 def write_cohort(table: Path, analysis: str, samples: Sequence[str], out: Path) -> None:
-    """The cohort copy of a variant table; `samples` are its columns. The rows of each sample are by position."""
+    """The cohort copy of a variant table; `samples` are its columns, none of them: no rows. The rows of each sample are
+    by position."""
     parameters: dict[str, Any] = {"table": str(table), "analysis": analysis}
     parts = []
     for number, name in enumerate(samples):
@@ -103,6 +105,9 @@ def write_cohort(table: Path, analysis: str, samples: Sequence[str], out: Path) 
         )
         parts.append(f"SELECT {columns} FROM read_parquet($table) WHERE {prefix}_carries")
     # DuckDB's own writer makes a column REQUIRED where it can prove it, which would be another schema in another file.
+    if not parts:
+        pq.write_table(ARROW.empty_table(), out, compression="zstd")
+        return
     with duckdb.connect(":memory:", config={"memory_limit": MEMORY, "temp_directory": str(out.parent)}) as connection:
         found = connection.sql(" UNION ALL ".join(parts), params=parameters).to_arrow_reader(ROW_GROUP_ROWS)
         with pq.ParquetWriter(out, ARROW, compression="zstd") as writer:

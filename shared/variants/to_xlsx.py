@@ -1,5 +1,5 @@
 """Rows as an Excel workbook (ECMA-376, SpreadsheetML), sent as it is made: no library gives its first byte before the
-last row. docs/decisions/0011-exports.md."""
+last row. docs/decisions/0015-exports.md."""
 
 from __future__ import annotations
 

@@ -23,7 +23,7 @@ HIGH, LOW = ("ANN=C|stop_gained|HIGH|BRCA2", "ANN=C|synonymous_variant|LOW|BRCA2
 
 def put(folder: Path, project: str, assembly: str, analysis: str, text: str) -> Path:
     built = Built(folder, text, f"{analysis}.vcf")
-    out = folder / project / cohort_path(project, assembly, analysis, str(built.path))
+    out = folder / project / cohort_path(project, assembly, analysis, 0)
     out.parent.mkdir(parents=True, exist_ok=True)
     write_cohort(built.path, analysis, built.report.sample_names, out)
     return folder / project / FOLDER
