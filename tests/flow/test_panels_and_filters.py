@@ -81,6 +81,9 @@ def test_a_filter_is_kept_changed_and_deleted_and_is_its_projects_own(
     shown = iflow("filters", "show", "rare-bad", IFLOW_PROJECT=project)
     assert json.loads(shown.stdout) == {"impact": ["HIGH", "MODERATE"]}
     assert stack.client.get("/filters/rare-bad").status_code == 404
+    file.write_text(json.dumps({"impact": ["HIHG"], "gne": "BRCA1"}))
+    refused = iflow("filters", "save", "Typo", str(file), IFLOW_PROJECT=project)
+    assert refused.exit_code == Exit.BAD_DATA and "filter.gne" in refused.stderr
     assert "rare-bad" in iflow("filters", "list", IFLOW_PROJECT=project).stdout
     assert iflow("filters", "delete", "rare-bad", IFLOW_PROJECT=project).exit_code == Exit.DONE
     assert iflow("filters", "show", "rare-bad", IFLOW_PROJECT=project).exit_code == Exit.BAD_DATA

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Response
 from fastapi import Path as InPath
@@ -13,9 +13,12 @@ from services.miner.openapi import request_body
 from services.miner.problems import Refusal, documented, not_found
 from shared.domain import paths
 from shared.domain.errors import Conflict
+from shared.domain.reasons import Reason
+from shared.domain.request import RequestRefused
 from shared.domain.saved_filter import SavedFilter, SavedFilterRequest
 from shared.ports import Create, Delete, Query, Stored, Update
 from shared.ports import Order as By
+from shared.variants.filters import BadQuery, filter_from
 
 router = APIRouter(prefix="/filters", tags=["filters"])
 EXAMPLE = {"name": "Rare and damaging", "filter": {"impact": ["HIGH", "MODERATE"]}}
@@ -43,7 +46,7 @@ TheFilter = Annotated[Stored, Depends(the_filter)]
              responses=documented(400, 404, 409, 413, 422, 503))
 def save(project: TheProject, ports: ThePorts, caller: TheCaller, body: TheBody) -> SavedFilter:
     """Under a name that is free."""
-    wanted, now = parse(SavedFilterRequest, body), ports.clock()
+    wanted, now = _checked(body), ports.clock()
     saved = SavedFilter(
         slug=paths.slug(wanted.name), project=project.id, name=wanted.name, description=wanted.description,
         filter=wanted.filter, created_at=now, created_by=caller, updated_at=now, updated_by=caller,
@@ -73,7 +76,7 @@ def get_filter(stored: TheFilter) -> SavedFilter:
             responses=documented(400, 404, 413, 422, 503))
 def change_filter(stored: TheFilter, ports: ThePorts, caller: TheCaller, body: TheBody) -> SavedFilter:
     """Another content under the same slug."""
-    wanted, old = parse(SavedFilterRequest, body), SavedFilter.from_document(stored.data)
+    wanted, old = _checked(body), SavedFilter.from_document(stored.data)
     if paths.slug(wanted.name) != old.slug:
         raise Refusal(422, "request-refused", f"The name's slug must stay {old.slug!r}; save another filter instead.")
     saved = old.model_copy(update={
@@ -82,6 +85,18 @@ def change_filter(stored: TheFilter, ports: ThePorts, caller: TheCaller, body: T
     })
     ports.documents.commit([Update(stored.path, saved.to_document(), stored.version)])
     return saved
+
+
+def _checked(body: dict[str, Any]) -> SavedFilterRequest:
+    """A filter that could not be asked with is not kept. Raises RequestRefused."""
+    wanted = parse(SavedFilterRequest, body)
+    try:
+        filter_from(wanted.filter)
+    except BadQuery as bad:
+        raise RequestRefused(tuple(
+            Reason(field=f"filter.{reason.field}", message=reason.message) for reason in bad.reasons
+        )) from None
+    return wanted
 
 
 @router.delete("/{name}", status_code=204, responses=documented(400, 404, 503))
