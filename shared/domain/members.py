@@ -12,6 +12,9 @@ from shared.domain.request import Role, Sample, Sex
 MOST_NAMES = 20
 """In a sentence."""
 
+MOST_COLUMNS = 200
+"""Of an analysis that is read alone. Of a call set with more, its sites are read; an order names whose genotypes."""
+
 
 @dataclass(frozen=True)
 class Source:
@@ -86,11 +89,12 @@ def members_of(source: Source) -> Plan:
     """An analysis alone: every column in the role that it was asked for (C53), and the tables that have none."""
     declared = {sample.name: sample for sample in source.analysis.samples}
     samples = [declared.get(name) or Sample(name=name, role=Role.SAMPLE, sex=Sex.UNKNOWN) for name in source.columns()]
+    many = len(samples) > MOST_COLUMNS
     sites = tuple(
         Member(name="", role=Role.SAMPLE, sex=Sex.UNKNOWN, table=file.table, column=None, analysis=source.analysis.id)
-        for file in source.files if file.table and not file.samples
+        for file in source.files if file.table and (many or not file.samples)
     )
-    return _planned((*_members_of(samples, [source]), *sites), (), [source], None)
+    return _planned((*(() if many else _members_of(samples, [source])), *sites), (), [source], None)
 
 
 def _members_of(samples: Sequence[Sample], ordered: Sequence[Source]) -> tuple[Member, ...]:

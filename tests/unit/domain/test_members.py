@@ -7,7 +7,7 @@ import random
 import pytest
 
 from shared.domain.analysis import Analysis, Ingest, IngestStatus, Status
-from shared.domain.members import Plan, Source, members_of, plan
+from shared.domain.members import MOST_COLUMNS, Plan, Source, members_of, plan
 from shared.domain.request import Role, Sample, Sex
 from tests.builders import an_analysis, ingested
 
@@ -102,3 +102,10 @@ def test_an_analysis_alone_has_its_columns_in_the_roles_it_was_asked_for() -> No
     assert [(m.name, m.role, m.column) for m in found.members] == [
         ("S2", Role.MOTHER, 0), ("S1", Role.PROBAND, 1), ("X", Role.SAMPLE, 2)
     ]
+
+
+def test_of_a_whole_population_the_sites_are_read_and_nobodys_columns() -> None:
+    names = tuple(f"P{n}" for n in range(MOST_COLUMNS + 1))
+    crowd = ingested("crowd", *names)
+    assert [(m.name, m.column) for m in members_of(Source(crowd, crowd.ingest.files)).members] == [("", None)]
+    assert [m.column for m in planned((Sample(name="P7"),), crowd).members] == [7]
