@@ -33,12 +33,13 @@ from shared.logs import Line, why
 from shared.ports import Ports
 from shared.scratch import scratch
 from shared.steps.announce import announce
+from shared.steps.ingested import keep_whole
 from shared.steps.outputs import every_output
 from shared.steps.seen import PARQUET as KEY_FILES
 from shared.steps.seen import KeyFiles
 from shared.steps.store import Loaded, as_stored, decide, load
 from shared.variants.mapping import NOTHING_MAPPED, AnnotationMapping
-from shared.variants.report import TableReport
+from shared.variants.report import TableReport, sex_doubts
 from shared.variants.schema import SCHEMA_VERSION
 from shared.variants.table import build_table
 
@@ -94,7 +95,9 @@ def work(ports: Ports, project: str, analysis_id: str, holder: str, tables: Tabl
         done = [_ingest(ports, analysis, vcf, lease, tables) for vcf in _vcfs(ports, analysis)]
         _refuse_other_samples(analysis, done)
         files = tuple(each.file for each in done)
+        report = tuple({"path": each.file.path, **each.report} for each in done)
         cache = own_cache(ports, Source(analysis, files), lease.keep, tables.join, tables.keys)
+        keep_whole(ports, analysis, files, report)
     except LeaseLost:
         log.warning("another holder has the lease", extra={"analysis_id": analysis_id})
     except Permanent as error:
@@ -104,8 +107,7 @@ def work(ports: Ports, project: str, analysis_id: str, holder: str, tables: Tabl
         _finish(ports, lease, lambda current: ingest_failed(current, reason, ports.clock()))
     else:
         _finish(ports, lease, lambda current: ingest_ready(
-            current, files, cache=cache,
-            report=tuple({"path": each.file.path, **each.report} for each in done),
+            current, files, cache=cache, report=report,
             versions={"table_schema": str(SCHEMA_VERSION)}, now=ports.clock(),
         ))
 
@@ -135,6 +137,9 @@ def _ingest(ports: Ports, analysis: Analysis, vcf: Output, lease: _Lease, tables
         else:
             with ports.objects.local(analysis.bucket, table) as built:
                 report = tables.read(built)
+    stated = {sample.name: sample.sex.value for sample in analysis.samples}
+    doubts = [note.to_json() for note in sex_doubts(report, stated)]
+    report = {**report, "warnings": [*doubts, *report["warnings"]]}
     return Ingested(_counts(vcf, table, report), _short(report))
 
 

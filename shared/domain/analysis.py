@@ -29,6 +29,12 @@ HEAD_OF_OUTPUTS = 200
 HEAD_OF_SAMPLES = 200
 """Names of ingested columns kept in the document for look-ups by name; a file's own list is with the file."""
 
+HEAD_OF_INGESTED_FILES = 50
+"""Ingested files and their reports kept in the document; the whole lists then lie in the bucket."""
+
+LARGEST_INGESTED_BYTES = 64_000
+"""Of each of these lists in the document, as JSON: one report may have kilobytes."""
+
 LARGEST_INPUTS_BYTES = 64_000
 """Of the inputs kept in the document, as JSON; larger ones then lie whole in the bucket."""
 
@@ -171,8 +177,9 @@ class IngestedFile(Part):
 class Ingest(Part):
     """`progress` is a sentence for people; `attempts` counts leases that were taken; `report` has one entry a file.
 
-    `samples` are the columns of all files, the first of them (`HEAD_OF_SAMPLES`). `cache` is what readers of the
-    analysis' variants follow: its tables joined, in the roles that it was asked for.
+    Of long lists `files`, `report`, `samples` (the columns of all files) and `cache.samples` are the first ones: the
+    totals count the whole, and `files_path` is where files and report lie whole in the project bucket. `cache` is what
+    readers of the analysis' variants follow: its tables joined, in the roles that it was asked for.
     """
 
     status: IngestStatus = IngestStatus.PENDING
@@ -183,7 +190,10 @@ class Ingest(Part):
     progress: str | None = None
     rows: int | None = None
     files: tuple[IngestedFile, ...] = ()
+    files_total: int = 0
+    files_path: str | None = None
     samples: tuple[str, ...] = ()
+    samples_total: int = 0
     cache: Built | None = None
     report: tuple[Mapping[str, Any], ...] = ()
     failure: str | None = None

@@ -60,7 +60,8 @@ class Ingested(_Data):
     slug: str
     order_id: str | None
     rows: int
-    tables: tuple[str, ...] = Field(description="Paths relative to the project bucket.")
+    tables: tuple[str, ...] = Field(description="Paths relative to the project bucket; of many, the first.")
+    tables_total: int
     cache: str | None = Field(description="Path of the tables joined, with a column group for each sample.")
 
 

@@ -10,11 +10,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime, timedelta
-from typing import Any
 
-from shared.domain.analysis import HEAD_OF_SAMPLES, Analysis, Ingest, IngestedFile, IngestStatus, Status
+from shared.domain.analysis import Analysis, Ingest, IngestedFile, IngestStatus, Status
 from shared.domain.cache import Built
 from shared.domain.events import EventType
+from shared.domain.ingested import Report, columns, files_file, head_of_files, head_of_report, head_of_samples
 from shared.domain.lifecycle import Advanced, Answer, Unchanged
 from shared.domain.part import Lease, shorten
 from shared.domain.policy import Policy
@@ -68,20 +68,27 @@ def holds_lease(analysis: Analysis, holder: str) -> bool:
 
 def ingest_ready(
     analysis: Analysis, files: tuple[IngestedFile, ...], *, cache: Built | None,
-    report: tuple[Mapping[str, Any], ...], versions: Mapping[str, str], now: datetime,
+    report: Report, versions: Mapping[str, str], now: datetime,
 ) -> Advanced:
-    """The tables are in the bucket and what readers follow points at them."""
+    """The tables are in the bucket and what readers follow points at them.
+
+    Where there is a `files_file`, it must lie in the bucket before that.
+    """
     rows = sum(file.rows for file in files)
+    elsewhere = files_file(analysis.id, files, report)
+    kept, samples = head_of_files(files), columns(files)
     done = analysis.ingest.model_copy(update={
         "status": IngestStatus.READY, "lease": None, "finished_at": now, "failure": None,
         "progress": f"{_counted(rows, 'row')} from {_counted(len(files), 'file')}.",
-        "rows": rows, "files": files, "samples": _samples(files), "cache": cache, "report": report,
-        "versions": versions,
+        "rows": rows, "files": kept, "files_total": len(files), "files_path": elsewhere.path if elsewhere else None,
+        "samples": head_of_samples(samples), "samples_total": len(samples), "cache": _short(cache),
+        "report": head_of_report(report), "versions": versions,
     })
     ready = _with(analysis, done, now)
     data = {
         "analysis_id": ready.id, "slug": ready.slug, "order_id": ready.order_id, "rows": rows,
-        "tables": [file.table for file in files], "cache": cache.table if cache else None,
+        "tables": [file.table for file in kept], "tables_total": len(files),
+        "cache": cache.table if cache else None,
     }
     return Advanced(ready.with_event(EventType.INGESTED, now, data))
 
@@ -107,8 +114,8 @@ def ingest_refused(analysis: Analysis, holder: str, reason: str, now: datetime) 
     return ingest_failed(analysis, reason, now)
 
 
-def _samples(files: tuple[IngestedFile, ...]) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(name for file in files for name in file.samples))[:HEAD_OF_SAMPLES]
+def _short(cache: Built | None) -> Built | None:
+    return cache and cache.model_copy(update={"samples": head_of_samples(cache.samples)})
 
 
 def _counted(number: int, noun: str) -> str:

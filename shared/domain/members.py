@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 from shared.domain.analysis import Analysis, IngestedFile, IngestStatus, Status
 from shared.domain.cache import Built, Member, Missing, members_digest
@@ -35,8 +36,14 @@ class Source:
         under_way = not status.final or ingest in (IngestStatus.PENDING, IngestStatus.RUNNING)
         return under_way and not self.is_ingested and status not in (Status.FAILED, Status.CANCELLED)
 
-    def columns(self) -> tuple[str, ...]:
-        return tuple(dict.fromkeys(name for file in self.files if file.table for name in file.samples))
+    @cached_property
+    def columns(self) -> Mapping[str, Sequence[IngestedFile]]:
+        """Name -> the files with a table that have it, in the order of the files."""
+        found: dict[str, list[IngestedFile]] = {}
+        for file in self.files:
+            for name in dict.fromkeys(file.samples if file.table else ()):
+                found.setdefault(name, []).append(file)
+        return found
 
 
 @dataclass(frozen=True)
@@ -76,7 +83,8 @@ def plan(samples: Sequence[Sample], sources: Iterable[Source], *, by_name: bool)
 def _planned(
     members: tuple[Member, ...], missing: tuple[Missing, ...], ordered: Sequence[Source], refusal: str | None
 ) -> Plan:
-    tables = {f.table: f for s in ordered for f in s.files if f.table in {member.table for member in members}}
+    named = {member.table for member in members}
+    tables = {file.table: file for source in ordered for file in source.files if file.table in named}
     assemblies = sorted({file.assembly or "" for file in tables.values()})
     if len(known := [name for name in assemblies if name]) > 1:
         refusal = f"its tables are of several assemblies ({', '.join(known)}), whose positions do not compare"
@@ -88,7 +96,7 @@ def _planned(
 def members_of(source: Source) -> Plan:
     """An analysis alone: every column in the role that it was asked for (C53), and the tables that have none."""
     declared = {sample.name: sample for sample in source.analysis.samples}
-    samples = [declared.get(name) or Sample(name=name, role=Role.SAMPLE, sex=Sex.UNKNOWN) for name in source.columns()]
+    samples = [declared.get(name) or Sample(name=name, role=Role.SAMPLE, sex=Sex.UNKNOWN) for name in source.columns]
     many = len(samples) > MOST_COLUMNS
     sites = tuple(
         Member(name="", role=Role.SAMPLE, sex=Sex.UNKNOWN, table=file.table, column=None, analysis=source.analysis.id)
@@ -102,13 +110,13 @@ def _members_of(samples: Sequence[Sample], ordered: Sequence[Source]) -> tuple[M
 
 
 def _members(sample: Sample, ordered: Sequence[Source]) -> list[Member]:
-    newest = {source.analysis.pipeline.slug: source for source in ordered if sample.name in source.columns()}
+    newest = {source.analysis.pipeline.slug: source for source in ordered if sample.name in source.columns}
     return [
         Member(
             name=sample.name, role=sample.role, sex=sample.sex, table=file.table,
             column=file.samples.index(sample.name), analysis=source.analysis.id,
         )
-        for source in newest.values() for file in source.files if file.table and sample.name in file.samples
+        for source in newest.values() for file in source.columns[sample.name]
     ]
 
 
@@ -129,7 +137,7 @@ def _why_missing(sample: Sample, ordered: Sequence[Source]) -> str:
 
 def _refusal(samples: Sequence[Sample], missing: Sequence[Missing], ordered: Sequence[Source]) -> str | None:
     wanted = {sample.name for sample in samples}
-    columns = {name for source in ordered for name in source.columns()}
+    columns = {name for source in ordered for name in source.columns}
     if not missing or not columns - wanted or any(source.is_to_come for source in ordered):
         return None
     return (

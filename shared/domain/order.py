@@ -35,7 +35,10 @@ from shared.domain.request import (
 MOST_ANALYSES = 50
 """That one order draws on."""
 
-SampleList = Annotated[tuple[Sample, ...], Field(max_length=200), AfterValidator(told_apart)]
+MOST_SAMPLES = 200
+"""That one order is of."""
+
+SampleList = Annotated[tuple[Sample, ...], Field(max_length=MOST_SAMPLES), AfterValidator(told_apart)]
 AnalysisList = Annotated[tuple[Text, ...], Field(max_length=MOST_ANALYSES)]
 
 

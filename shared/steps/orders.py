@@ -8,14 +8,16 @@ from dataclasses import dataclass
 from shared.domain import paths
 from shared.domain.analysis import Analysis, IngestStatus
 from shared.domain.errors import Conflict, NotFound
+from shared.domain.ingested import columns
 from shared.domain.lifecycle import Unchanged
 from shared.domain.members import Plan, Source, plan
-from shared.domain.order import Order, OrderAnswer, OrderRequest, new_order
+from shared.domain.order import MOST_SAMPLES, Order, OrderAnswer, OrderRequest, new_order
 from shared.domain.order_cache import next_step
 from shared.domain.reasons import Reason
 from shared.domain.request import RequestRefused, Role, Sample
 from shared.ports import Create, Documents, Ports, Query, Stored, Update, Where
 from shared.ports import Order as By
+from shared.steps.ingested import every_file
 from shared.steps.projects import project as find_project
 from shared.steps.store import ATTEMPTS
 
@@ -116,7 +118,7 @@ def _checked(ports: Ports, request: OrderRequest, source: str) -> Order:
             field="project", message=f"there is no project {request.project!r}; register it or mend the name"
         ),))
     analyses = analyses_named(ports, request.project, request.analyses)
-    samples = request.samples or _samples_of(analyses)
+    samples = request.samples or _samples_of(ports, analyses)
     order = new_order(request, project, samples, ports.clock(), source=source)
     return settled(ports, order)
 
@@ -143,12 +145,12 @@ def analyses_named(ports: Ports, project: str, ids: tuple[str, ...]) -> list[Ana
     return [Analysis.from_document(stored.data) for stored in found.values() if stored is not None]
 
 
-def _samples_of(analyses: list[Analysis]) -> tuple[Sample, ...]:
+def _samples_of(ports: Ports, analyses: list[Analysis]) -> tuple[Sample, ...]:
     """Those that the analyses ran against, in their roles; of one that named none, its VCFs' columns."""
     samples: dict[str, Sample] = {}
     for analysis in analyses:
-        unnamed = tuple(Sample(name=name, role=Role.SAMPLE) for name in analysis.ingest.samples)
-        for sample in analysis.samples or unnamed:
+        unnamed = () if analysis.samples else columns(every_file(ports, analysis))
+        for sample in analysis.samples or [Sample(name=name, role=Role.SAMPLE) for name in unnamed]:
             known = samples.setdefault(sample.name, sample)
             if (known.role, known.sex) != (sample.role, sample.sex):
                 raise RequestRefused((Reason(
@@ -159,6 +161,11 @@ def _samples_of(analyses: list[Analysis]) -> tuple[Sample, ...]:
     if not samples:
         raise RequestRefused((Reason(
             field="samples", message="the analyses name no samples and have no variants yet; name the samples"
+        ),))
+    if len(samples) > MOST_SAMPLES:
+        raise RequestRefused((Reason(
+            field="samples", message=f"the analyses are of {len(samples):,} samples, and an order is of "
+            f"{MOST_SAMPLES} at most; name the samples"
         ),))
     return tuple(samples.values())
 
@@ -183,7 +190,7 @@ def sources(ports: Ports, order: Order) -> list[Source]:
     that_name_it = Query(here, (Where("order_id", "in", order.names),), newest_first, PAGE)
     for stored in (*_all(ports, that_name_it), *_holding(ports, here, "ingest.samples", order.by_name)):
         found.setdefault(stored.id, Analysis.from_document(stored.data))
-    return [Source(analysis, analysis.ingest.files) for analysis in found.values()]
+    return [Source(analysis, every_file(ports, analysis)) for analysis in found.values()]
 
 
 def orders_of(ports: Ports, analysis: Analysis) -> list[str]:

@@ -15,10 +15,12 @@ from pathlib import Path
 from shared.domain import seen as domain
 from shared.domain.analysis import Analysis, IngestedFile
 from shared.domain.errors import Conflict, NotFound
+from shared.domain.ingested import columns
 from shared.domain.members import Plan
 from shared.domain.seen import IndexRun, SeenIndex
 from shared.ports import Objects, Ports
 from shared.scratch import scratch
+from shared.steps.ingested import every_file
 from shared.steps.store import ATTEMPTS, load
 from shared.variants import seen as files
 
@@ -40,8 +42,8 @@ def write_key_files(
     ports: Ports, bucket: str, ingested: Sequence[IngestedFile], keep: Callable[[str], None], how: KeyFiles = PARQUET
 ) -> None:
     """Of every column of these tables, where their assembly is known. `keep` is told how far it is."""
-    for file in ingested:
-        for column, _ in enumerate(file.samples if _counts(ingested, file) else ()):
+    for file in _counted(ingested):
+        for column, _ in enumerate(file.samples):
             path = domain.keys_path(str(file.table), column)
             if ports.objects.stat(bucket, path) is None:
                 keep(f"{file.path}: what sample {column + 1} of {len(file.samples)} carries.")
@@ -54,7 +56,7 @@ def note(ports: Ports, analysis_path: str, how: KeyFiles = PARQUET) -> None:
     analysis = load(ports.documents, analysis_path).analysis
     here = [seen.path for seen in ports.objects.list(analysis.bucket, domain.FOLDER)
             if seen.path.endswith("/index.json")]
-    for path in sorted({*here, *(domain.index_path(name) for name in _by_assembly(analysis))}):
+    for path in sorted({*here, *(domain.index_path(name) for name in _by_assembly(ports, analysis))}):
         _note_in(ports, analysis.bucket, path, analysis_path, how)
 
 
@@ -63,7 +65,7 @@ def _note_in(ports: Ports, bucket: str, path: str, analysis_path: str, how: KeyF
     for _ in range(ATTEMPTS):
         index, generation = _read(ports.objects, bucket, path)
         analysis = load(ports.documents, analysis_path).analysis  # after the index: who knew more has changed that
-        samples = _by_assembly(analysis).get(assembly, {})
+        samples = _by_assembly(ports, analysis).get(assembly, {})
         after = domain.noted(index, analysis.id, analysis.created_at, samples)
         if after == index:
             return
@@ -162,20 +164,20 @@ def _put(objects: Objects, bucket: str, path: str, make: Callable[[Path], None])
             objects.upload(bucket, path, out, if_generation=0)
 
 
-def _counts(ingested: Sequence[IngestedFile], file: IngestedFile) -> bool:
-    names = {name for each in ingested for name in each.samples}
-    return file.table is not None and file.assembly is not None and len(names) <= domain.MOST_SAMPLES
+def _counted(ingested: Sequence[IngestedFile]) -> list[IngestedFile]:
+    if len(columns(ingested)) > domain.MOST_SAMPLES:
+        return []
+    return [file for file in ingested if file.table is not None and file.assembly is not None]
 
 
-def _by_assembly(analysis: Analysis) -> dict[str, dict[str, tuple[str, ...]]]:
+def _by_assembly(ports: Ports, analysis: Analysis) -> dict[str, dict[str, tuple[str, ...]]]:
     """Assembly -> sample -> its key files."""
     found: dict[str, dict[str, tuple[str, ...]]] = {}
-    for file in analysis.ingest.files:
-        if _counts(analysis.ingest.files, file):
-            samples = found.setdefault(str(file.assembly), {})
-            for column, name in enumerate(file.samples):
-                keys = domain.keys_path(str(file.table), column)
-                samples[name] = tuple(sorted({*samples.get(name, ()), keys}))
+    for file in _counted(every_file(ports, analysis)):
+        samples = found.setdefault(str(file.assembly), {})
+        for column, name in enumerate(file.samples):
+            keys = domain.keys_path(str(file.table), column)
+            samples[name] = tuple(sorted({*samples.get(name, ()), keys}))
     return found
 
 

@@ -165,7 +165,7 @@ def test_two_who_note_at_once_both_count() -> None:
 
 def test_of_an_unknown_assembly_and_of_a_whole_population_nothing_is_counted() -> None:
     file = IngestedFile(path="x", table="t", samples=tuple(f"S{n}" for n in range(domain.MOST_SAMPLES + 1)))
-    assert not seen._counts([file.model_copy(update={"assembly": "GRCh38"})], file)
+    assert not seen._counted([file.model_copy(update={"assembly": "GRCh38"})])
     assert seen.others(a_laboratory().ports, "bucket", Plan((), ())) is None
 
 
