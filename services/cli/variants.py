@@ -10,7 +10,7 @@ from urllib.parse import quote
 import typer
 from typer.core import TyperGroup
 
-from services.cli import render
+from services.cli import render, variants_export
 from services.cli.api import name_in_path
 from services.cli.exits import Exit, Failed
 from services.cli.session import Session, command, say
@@ -50,6 +50,11 @@ def show(
     facets: Annotated[bool, typer.Option("--facets", help="Also how many rows of what, and what each filter removes.")]
     = False,
     one: Annotated[str | None, typer.Option("--key", help="All that is known of one variant, as JSON.")] = None,
+    export: Annotated[Path | None, typer.Option(
+        "--export", metavar="FILE", help="All rows that pass, into a file: .vcf.gz, .vcf, .tsv, .csv, .xlsx, .parquet, "
+        ".jsonl; it appears whole or not at all."
+    )] = None,
+    columns: Annotated[str | None, typer.Option(help="Of the export, parted by commas; else all.")] = None,
 ) -> None:
     """The variants that pass a filter: how many of how many, and a page of them."""
     base = _base(session, subject)
@@ -57,6 +62,10 @@ def show(
         session.print_json(session.in_project.get(f"{base}/{quote(one, safe='')}"))
         return
     asked = [*(_pair(text) for text in filters or []), ("sort", sort)]
+    if export is not None:
+        asked += [(name, value) for name, value in (("saved", saved), ("columns", columns)) if value]
+        _export(session, base, asked, export)
+        return
     asked.append(("limit", str(limit)))
     asked += [(name, value) for name, value in (("saved", saved), ("cursor", cursor)) if value]
     asked += [("facets", "true")] if facets else []
@@ -65,6 +74,14 @@ def show(
         session.print_json(found)
         return
     _print_page(found)
+
+
+def _export(session: Session, base: str, asked: list[tuple[str, str]], file: Path) -> None:
+    rows = variants_export.export(session.in_project, base, asked, file)
+    if session.as_json:
+        session.print_json({"file": str(file), "rows": rows})
+    else:
+        say(f"{rows:,} variants in {file}.")
 
 
 @command(app, "check")

@@ -9,6 +9,7 @@ from services.miner import openapi, problems
 from services.miner.api import (
     analyses,
     events,
+    exports,
     ops,
     orders,
     outputs,
@@ -42,7 +43,9 @@ def create_app() -> FastAPI:
     problems.install(app)
     app.add_middleware(Observed)
     api = APIRouter(prefix="/api/v1")
-    for resource in (projects, pipelines, analyses, orders, panels, saved_filters, outputs, variants, ops, events):
+    for resource in (
+        projects, pipelines, analyses, orders, panels, saved_filters, outputs, variants, exports, ops, events
+    ):
         api.include_router(resource.router)
     api.include_router(variants.details)
     app.include_router(api)
