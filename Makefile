@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: help install demo serve test lint simulate cases emulators emulators-demo count-ops bench-events policy-scan lock clean
+.PHONY: help install demo serve test lint simulate cases emulators emulators-demo count-ops bench-events bench-ingest policy-scan lock clean
 
 help:                ## what can be made
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## */\t/' | expand -t 18
@@ -50,6 +50,9 @@ count-ops: $(STAMP)    ## reads and writes of one analysis on the emulators: bui
 
 bench-events: $(STAMP) ## analyses a second, and how late a state change is seen: build/bench/events.json
 	$(BIN)/python -m tests.bench.events
+
+bench-ingest: $(STAMP) ## VCFs to tables beside htslib and others, over a million records: build/bench/ingest.json
+	$(BIN)/python -m tests.bench.ingest
 
 policy-scan: $(STAMP) ## checkov over the Terraform and its plan, from an environment of its own
 	mkdir -p build

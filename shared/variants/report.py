@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -73,18 +73,61 @@ class Notes:
             yield Note("more", f"{self._left_out} further findings of other kinds are not listed", None, self._left_out)
 
 
+# Below and above these shares of heterozygous rows on X (outside the pseudoautosomal regions) a sample looks male or
+# female; PLINK's --check-sex draws its lines about there. Fewer calls than FEWEST_X say nothing.
+_MALE_AT_MOST, _FEMALE_AT_LEAST, FEWEST_X = 0.1, 0.3, 20
+
+
+@dataclass(frozen=True)
+class SexCalls:
+    """Rows that a sample carries outside the pseudoautosomal regions: on X heterozygous, on X else, on Y."""
+
+    x_het: int = 0
+    x_other: int = 0
+    y: int = 0
+
+    def __add__(self, more: SexCalls) -> SexCalls:
+        return SexCalls(self.x_het + more.x_het, self.x_other + more.x_other, self.y + more.y)
+
+    @property
+    def looks(self) -> str | None:
+        """`male`, `female`, or None where the calls do not say."""
+        calls = self.x_het + self.x_other
+        if calls < FEWEST_X:
+            return None
+        share = self.x_het / calls
+        return "male" if share <= _MALE_AT_MOST else "female" if share >= _FEMALE_AT_LEAST else None
+
+    def to_json(self) -> dict[str, Any]:
+        return {"x_het": self.x_het, "x_other": self.x_other, "y": self.y, "looks": self.looks}
+
+
+def sex_doubts(report: Mapping[str, Any], stated: Mapping[str, str]) -> list[Note]:
+    """Of a report as JSON: samples whose calls look like another sex than is stated (`male`, `female`; others pass)."""
+    doubts = []
+    for sample in report["samples"]:
+        looks, said = sample.get("sex", {}).get("looks"), stated.get(sample["name"])
+        if looks and said in ("male", "female") and said != looks:
+            calls = sample["sex"]
+            message = (f"sample {sample['name']} is said to be {said}, its X looks {looks}: "
+                       f"{calls['x_het']} heterozygous of {calls['x_het'] + calls['x_other']} rows, {calls['y']} on Y")
+            doubts.append(Note("sex", message, None, 1))
+    return doubts
+
+
 @dataclass(frozen=True)
 class SampleCounts:
     """Rows by zygosity for one sample column, named as in the file."""
 
     name: str
     zygosity: dict[str, int]
+    sex: SexCalls = SexCalls()
 
     def to_json(self) -> dict[str, Any]:
         het = self.zygosity.get("het", 0) + self.zygosity.get("het_alt", 0)
         hom = self.zygosity.get("hom_alt", 0)
         return {"name": self.name, "zygosity": self.zygosity, "het": het, "hom": hom,
-                "het_hom": round(het / hom, 3) if hom else None}
+                "het_hom": round(het / hom, 3) if hom else None, "sex": self.sex.to_json()}
 
 
 @dataclass(frozen=True)

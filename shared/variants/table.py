@@ -16,7 +16,7 @@ from shared.variants.mapping import NOTHING_MAPPED, AnnotationMapping
 from shared.variants.order import Order
 from shared.variants.parallel import in_order
 from shared.variants.parquet import TableWriter
-from shared.variants.report import Notes, SampleCounts, TableReport
+from shared.variants.report import Notes, SampleCounts, SexCalls, TableReport
 from shared.variants.schema import SCHEMA_VERSION, TableSchema, table_schema
 from shared.variants.sort import sorted_batches
 from shared.variants.vcf.bcf import read_any
@@ -108,6 +108,7 @@ class _Totals:
         self.types: Counter[str] = Counter()
         self.filters: Counter[str] = Counter()
         self.zygosities: list[Counter[str]] = [Counter() for _ in header.samples]
+        self.sexes = [SexCalls() for _ in header.samples]
 
     def add(self, converted: Converted) -> None:
         self.records += converted.records
@@ -120,10 +121,12 @@ class _Totals:
         self.filters += converted.filters
         for total, counts in zip(self.zygosities, converted.zygosities, strict=False):
             total.update(counts)
+        if converted.sexes:
+            self.sexes = [total + calls for total, calls in zip(self.sexes, converted.sexes, strict=True)]
 
     def report(self, header: Header, order: Order, notes: Notes) -> TableReport:
-        samples = tuple(SampleCounts(name, dict(sorted(counts.items())))
-                        for name, counts in zip(header.samples, self.zygosities, strict=True))
+        samples = tuple(SampleCounts(name, dict(sorted(counts.items())), sex)
+                        for name, counts, sex in zip(header.samples, self.zygosities, self.sexes, strict=True))
         return TableReport(
             self.records, self.alleles, self.rows, dict(sorted(self.skipped.items())), samples, tuple(notes),
             dict(sorted(self.types.items())), dict(sorted(self.filters.items())), self.transitions, self.transversions,

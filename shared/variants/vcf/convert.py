@@ -11,13 +11,14 @@ import pyarrow.compute as pc
 
 from shared.variants.contigs import SEX_REGIONS, assembly, canonical, sex_regions
 from shared.variants.mapping import AnnotationMapping
-from shared.variants.report import Notes
+from shared.variants.report import Notes, SexCalls
 from shared.variants.schema import TableSchema
 from shared.variants.vcf.alleles import Rows, read_alleles
 from shared.variants.vcf.annotations import annotate
 from shared.variants.vcf.classes import ClassReader
 from shared.variants.vcf.entries import annotation_layout
-from shared.variants.vcf.fields import Held
+from shared.variants.vcf.fields import Held, any_true
+from shared.variants.vcf.genotype import CARRYING
 from shared.variants.vcf.header import Header
 from shared.variants.vcf.info import InfoReader
 from shared.variants.vcf.keys import VARIANT_TYPES, Keys, read_keys
@@ -30,6 +31,8 @@ from shared.variants.vcf.values import NO_TEXT
 
 _TRANSITIONS = pa.array(("AG", "GA", "CT", "TC"))
 _SEX_REGIONS = pa.array(SEX_REGIONS)
+_X, _Y = pa.scalar("X"), pa.scalar("Y")
+_HET, _CARRYING = pa.array(["het", "het_alt"]), pa.array(sorted(CARRYING))
 
 
 @dataclass(frozen=True)
@@ -53,6 +56,7 @@ class Converted:
     transitions: int
     transversions: int
     zygosities: list[Counter[str]]
+    sexes: list[SexCalls]
 
 
 class Converter:
@@ -82,6 +86,7 @@ class Converter:
             alleles=int(rows.n_alts.sum()), contig_codes=sites.contig_codes, contigs=sites.contigs,
             positions=sites.pos, row_records=rows.record, skipped=rows.skipped, types=_types(keys),
             filters=_filters(sites, rows), transitions=transitions, transversions=transversions, zygosities=zygosities,
+            sexes=self._sexes(columns),
         )
 
     def _sex_regions(self, sites: Sites, rows: Rows) -> dict[str, pa.Array]:
@@ -95,6 +100,20 @@ class Converter:
             return {}
         names = _SEX_REGIONS.take(pa.array(codes, mask=codes < 0))
         return {"sex_region": rows.expand(names)}
+
+    def _sexes(self, columns: dict[str, pa.Array]) -> list[SexCalls]:
+        """By sample; nothing in a block that has no rows on X or Y."""
+        if "sex_region" not in columns:
+            return []
+        on_x, on_y = (any_true(pc.equal(columns["sex_region"], name)) for name in (_X, _Y))
+        nothing = pa.nulls(len(on_x), pa.string())
+        found = []
+        for i in range(len(self._header.samples)):
+            zygosity = columns.get(self._schema.sample_column(i, "zygosity"), nothing)
+            het, carried = (any_true(pc.is_in(zygosity, names)) for names in (_HET, _CARRYING))
+            found.append(SexCalls(int((on_x & het).sum()), int((on_x & carried & ~het).sum()),
+                                  int((on_y & carried).sum())))
+        return found
 
     def _annotations(self, block: Block, rows: Rows, columns: dict[str, pa.Array], held: dict[str, Held],
                      notes: Notes) -> dict[str, pa.Array]:
