@@ -5,13 +5,13 @@ It never raises and decides nothing: handlers read the message themselves, stric
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping
 from typing import Any
 
 from shared.domain import paths
 from shared.domain.events import EventType
+from shared.domain.json_text import read_json
 from shared.domain.request import MAX_REQUEST_BYTES
 
 _BY_REQUEST = (EventType.SUBMIT, EventType.REJECTED)
@@ -54,8 +54,8 @@ def _object(data: bytes) -> Mapping[str, Any]:
     if not data.startswith(b"{") or len(data) > MAX_REQUEST_BYTES:
         return {}
     try:
-        found = json.loads(data)
-    except (ValueError, RecursionError):
+        found = read_json(data)
+    except ValueError:
         return {}
     return found if isinstance(found, dict) else {}
 

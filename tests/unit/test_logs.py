@@ -78,6 +78,8 @@ def test_what_a_message_a_document_and_a_request_are_about() -> None:
     assert about({**attributes, "type": "order.cached"}, b"") == {**told, "order_id": ID}
     assert about({"JobName": f"projects/p/locations/l/jobs/a-{ID}"}, b"") == {"analysis_id": ID}
     assert about({"subject": MARK}, b"[" * 100_000) == {}
+    half = b'{"type": "analysis.submit", "project": "p", "data": {"request_id": "\\udfff"}}'
+    assert about({"type": "analysis.submit", "id": "e"}, half) == {"event_id": "e"}
     assert about_document(f"projects/demo/orders/{ID}") == {"order_id": ID, "project": "demo"}
     assert about_document(f"projects/demo/analyses/{MARK}") == {}
     assert about_request("demo", f"/api/v1/analyses/{ID}/cancel") == {"analysis_id": ID, "project": "demo"}
