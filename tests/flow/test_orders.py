@@ -12,6 +12,7 @@ import pytest
 
 from shared.domain import paths
 from shared.domain.seen import index_path
+from shared.steps.register import register_pipeline
 from tests.flow.stacks import PROJECT, Lab, ingesting_here, lab_over
 from tests.flow.test_real_files import COPY
 
@@ -226,3 +227,34 @@ def test_an_order_is_built_by_a_process_of_its_own_within_seconds(tmp_path: Path
         ingest(alone, "own process", vcf(["P1"], [(5, "A", ["0/1"])]))
         built = alone.until(lambda: until_cache(alone, order["id"], "ready", "pending")["cache"]["built"], within_s=60)
         assert built["rows"] == 1 and built["samples"] == ["P1"]
+
+
+def test_two_projects_with_the_same_bytes_share_nothing(lab: Lab) -> None:
+    """C74: one content-addressed name, in two buckets; what one project has seen, the other has not."""
+    content = vcf(["Z1"], [(4321, "A", ["0/1"])])
+    ingest(lab, "same bytes", content)
+    lab.until_idle()
+    other = lab.add_project("same-bytes-elsewhere")
+    register_pipeline(lab.ports, other, COPY, by="test")
+    lab.ports.objects.write(other, "samples/z1/uploads/z1.vcf", content)
+    there = {"X-Project-ID": other}
+    asked = lab.client.post("/analyses", headers=there, json={
+        "display_id": "same bytes", "pipeline": "copy", "inputs": {"file": "samples/z1/uploads/z1.vcf"},
+    }).json()
+    theirs = lab.until(lambda: (found := lab.document(asked["id"], other))["ingest"]["status"] == "ready" and found)
+    (mine,) = (found for found in lab.all(f"projects/{PROJECT}/analyses") if found["display_id"] == "same bytes")
+    assert theirs["ingest"]["files"][0]["table"] == mine["ingest"]["files"][0]["table"]
+    lab.until_idle()
+    for project in (PROJECT, other):
+        body = {"display_id": "Same bytes", "samples": [{"name": "Z1"}]}
+        order = lab.client.post("/orders", headers={"X-Project-ID": project}, json=body).json()
+        ready = lab.until(lambda path=paths.order_doc(project, order["id"]): _ready(lab, path))
+        with lab.ports.objects.local(project, ready["cache"]["built"]["table"]) as file:
+            assert pq.read_table(file, columns=["seen"]).to_pylist() == [{"seen": 0}]
+        outside = {"X-Project-ID": other if project == PROJECT else PROJECT}
+        assert lab.client.get(f"/orders/{order['id']}", headers=outside).status_code == 404
+
+
+def _ready(lab: Lab, path: str) -> Mapping[str, Any] | None:
+    stored = lab.ports.documents.get(path)
+    return stored.data if stored and stored.data["cache"]["status"] == "ready" else None
