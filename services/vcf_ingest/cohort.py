@@ -17,6 +17,7 @@ from shared.domain.analysis import Analysis, IngestedFile
 from shared.ports import Order, Ports, Query
 from shared.runtime import ports as the_ports
 from shared.scratch import scratch
+from shared.steps.ingested import every_file
 from shared.steps.projects import bucket_of
 from shared.variants.cohort import INDEX, cohort_path, write_cohort
 
@@ -37,7 +38,9 @@ def sync(ports: Ports, project: str) -> int:
     bucket = bucket_of(ports, project)
     seen = ports.objects.stat(bucket, INDEX)
     index: dict[str, str] = json.loads(ports.objects.read(bucket, INDEX)) if seen else {}
-    wanted = {path: (analysis, file) for analysis in _analyses(ports, project) for path, file in _files(analysis)}
+    wanted = {
+        path: (analysis, file) for analysis in _analyses(ports, project) for path, file in _files(ports, analysis)
+    }
     changed = [path for path, (_, file) in wanted.items() if index.get(path) != file.table]
     gone = sorted(set(index) - set(wanted))
     for path in changed:
@@ -68,8 +71,8 @@ def _analyses(ports: Ports, project: str) -> Iterator[Analysis]:
         after = page.next
 
 
-def _files(analysis: Analysis) -> Iterator[tuple[str, IngestedFile]]:
-    for number, file in enumerate(analysis.ingest.files):
+def _files(ports: Ports, analysis: Analysis) -> Iterator[tuple[str, IngestedFile]]:
+    for number, file in enumerate(every_file(ports, analysis)):
         if file.table and file.assembly and file.samples:
             yield cohort_path(analysis.project, file.assembly, analysis.id, number), file
 

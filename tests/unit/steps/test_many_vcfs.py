@@ -144,7 +144,7 @@ def test_three_thousand_vcfs_of_three_samples(lab: Lab) -> None:
     assert (len(ingest.files), ingest.files_total) == (HEAD_OF_INGESTED_FILES, VCFS)
     assert (len(ingest.samples), ingest.samples_total) == (HEAD_OF_SAMPLES, VCFS * COLUMNS)
     assert ingest.rows == VCFS
-    assert ingest.cache is not None and len(ingest.cache.samples) == HEAD_OF_SAMPLES
+    assert ingest.cache is not None and len(ingest.cache.samples) <= HEAD_OF_SAMPLES
 
     files = every_file(lab.ports, analysis)
     assert [file.path for file in files] == [f"{analysis.folder}{n:05}.vcf" for n in range(VCFS)]
