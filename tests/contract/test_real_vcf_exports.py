@@ -6,14 +6,21 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pyarrow.parquet as pq
 import pysam
 import pysam.bcftools
 import pytest
 
+from shared.domain.cache import Member
+from shared.domain.request import Role, Sex
 from shared.variants.bgzf import compressed
+from shared.variants.export import Selection, exported
+from shared.variants.order_schema import groups_of
+from shared.variants.order_table import build_order_table
 from shared.variants.table import build_table
 from shared.variants.to_vcf import header_of, vcf_text
+from shared.variants.to_vcf_merged import SampleGroup
 from tests.contract.test_real_vcfs import ACCEPTED, FILES, needs_files
 
 pytestmark = needs_files
@@ -25,6 +32,8 @@ REPAIRED = {"alt_latin1.vcf", "sv_dragen_HG002.vcf"}
 """Text that is not UTF-8, and records without REF: what is read is the repair."""
 
 UNSORTED = {"unsorted_two_trios.vcf", "phased_1kg_v43_100samples.vcf", "v45_local_alleles.vcf"}
+
+ROLES = (Role.PROBAND, Role.MOTHER, Role.FATHER)
 
 Record = tuple[tuple[str, ...], dict[str, str], tuple[dict[str, str], ...]]
 
@@ -66,6 +75,35 @@ def test_bcftools_reads_the_original_records_back(tmp_path: Path, name: str) -> 
         assert differing(theirs[1], ours[1]) == [], theirs[0]
         for cell, our_cell in zip(theirs[2], ours[2], strict=True):
             assert differing(cell, our_cell) == [], theirs[0]
+
+
+@pytest.mark.parametrize("names", [
+    ("germline_gatk_dragenmode_NA12878.vcf", "trio_giab_ashkenazim.vcf.gz"),
+    ("snpeff_ann_NA12878.vcf.gz", "vep_csq_panel_NA12878.vcf", "gvcf_gatk4_NA12878.g.vcf"),
+    ("somatic_mutect2_dream3_chr20.vcf", "sv_bnd_crlf_v43_HG008T.vcf.gz"),
+], ids=str)
+def test_an_order_over_several_files_is_one_that_bcftools_reads(tmp_path: Path, names: tuple[str, ...]) -> None:
+    """C47: a record for each row, and each sample's genotype of it by an independent reader of the new file."""
+    members, tables = [], [tmp_path / f"{name}.parquet" for name in names]
+    for number, (name, table) in enumerate(zip(names, tables, strict=True)):
+        build_table(FILES / name, table)
+        members.append(Member(name=f"sample{number}", role=ROLES[number], sex=Sex.UNKNOWN, table=table.name, column=0,
+                              analysis="a"))
+    manifest = build_order_table(list(zip(members, tables, strict=True)), tmp_path / "order.parquet")
+    in_order = [each["table"] for each in manifest["tables"]]
+    groups = [SampleGroup(group.prefix, group.name, {in_order.index(members[n].table): 0 for n in group.members})
+              for group in groups_of(members)]
+    rows = pq.read_table(tmp_path / "order.parquet").to_pylist()
+    selection = Selection(tmp_path / "order.parquet", np.arange(len(rows)), [tmp_path / t for t in in_order], groups)
+    merged = tmp_path / "merged.vcf.gz"
+    merged.write_bytes(b"".join(exported(selection, "vcf.gz", {})))
+    found = list(viewed(merged, tmp_path / "viewed.vcf"))
+    assert len(found) == len(rows)
+    assert build_table(merged, tmp_path / "again.parquet").rows == len(rows)
+    for number, group in enumerate(groups):
+        carried = sum(bool(row[f"{group.prefix}_carries"]) for row in rows)
+        assert sum("1" in record[2][number]["GT"] for record in found) == carried
+        assert carried or number
 
 
 def viewed(file: Path, out: Path) -> Iterator[Record]:
