@@ -48,6 +48,8 @@ NULL_INT = int(np.iinfo(np.int32).min)
 TEXT_END = b"\xff"
 GRID = 2048
 _ALIGN = 64
+_FEW_VALUES = 1000
+_PIECE = 200_000
 
 
 class IndexBroken(ValueError):
@@ -270,12 +272,26 @@ class _Writer:
         self._arrays[name] = (array.dtype.str, self._target.tell(), list(array.shape))
         self._target.write(np.ascontiguousarray(array).data.cast("B") if array.size else b"")
 
+    def begin(self, name: str) -> None:
+        """An array of bytes that comes piece by piece, before any other."""
+        self.add(name, np.zeros(0, np.uint8))
+
+    def go_on(self, name: str, piece: Array) -> None:
+        dtype, at, (length,) = self._arrays[name]
+        self._arrays[name] = (dtype, at, [length + len(piece)])
+        self._target.write(piece.data)
+
     def add_texts(self, name: str, texts: pa.LargeStringArray) -> None:
         """Values in turn; null becomes the empty text."""
         end, nothing = pa.scalar(TEXT_END, pa.large_binary()), pa.scalar(b"", pa.large_binary())
-        ended = pc.binary_join_element_wise(pc.fill_null(texts, "").cast(pa.large_binary()), end, nothing)
-        self.add(f"{name}/offsets", np.frombuffer(ended.buffers()[1], np.int64)[: len(ended) + 1])
-        self.add(f"{name}/bytes", np.frombuffer(ended.buffers()[2] or b"", np.uint8))
+        lengths = [np.zeros(1, np.int64)]
+        pieces = [texts[start : start + _PIECE] for start in range(0, len(texts), _PIECE)]
+        lengths += [pc.fill_null(pc.binary_length(piece), 0).to_numpy() + 1 for piece in pieces]
+        self.add(f"{name}/offsets", np.cumsum(np.concatenate(lengths), dtype=np.int64))
+        self.begin(f"{name}/bytes")
+        for piece in pieces:
+            ended = pc.binary_join_element_wise(pc.fill_null(piece, "").cast(pa.large_binary()), end, nothing)
+            self.go_on(f"{name}/bytes", np.frombuffer(ended.buffers()[2] or b"", np.uint8))
 
     def finish(self, header: dict[str, Any]) -> None:
         text = json.dumps({**header, "arrays": self._arrays}, sort_keys=True, separators=(",", ":")).encode()
@@ -284,13 +300,14 @@ class _Writer:
 
 def _index(writer: _Writer, file: pq.ParquetFile, column: Column) -> list[str] | None:
     """Adds the arrays of one column; the terms that have bitmaps, if it has some."""
-    data = file.read([column.name])[0]
     if column.kind == "code" or column.has_bitmaps:
-        return _codes(writer, column, data)
+        return _codes(writer, file, column)
+    if column.kind == "text":
+        writer.add_texts(column.name, _large(file, column.name))
+        return None
+    data = file.read([column.name])[0]
     if column.kind == "bool":
         writer.add(column.name, pack(pc.fill_null(data, False).to_numpy()))
-    elif column.kind == "text":
-        writer.add_texts(column.name, _flat(data))
     elif column.kind == "list":
         _genes(writer, data)
     else:
@@ -316,21 +333,56 @@ def _grid(writer: _Writer, name: str, valid: Array) -> None:
     writer.add(f"{name}/grid", ordered[at])
 
 
-def _codes(writer: _Writer, column: Column, data: pa.ChunkedArray) -> list[str] | None:
-    if pa.types.is_list(data.type):
-        data = pa.chunked_array([pc.binary_join(chunk, column.parted_by[0]) for chunk in data.chunks], pa.string())
+def _codes(writer: _Writer, file: pq.ParquetFile, column: Column) -> list[str] | None:
+    if _is_mostly_distinct(file, column):
+        values, codes = _by_sorting(_large(file, column.name))
+    else:
+        values, codes = _by_dictionary(column, _texts(file, column))
+    dtype = np.uint8 if len(values) < 1 << 8 else np.uint16 if len(values) < 1 << 16 else np.uint32
+    array: Array = codes.astype(dtype)
+    writer.add(column.name, array)
+    writer.add_texts(column.name, values.cast(pa.large_string()))
+    _grid(writer, column.name, array[np.not_equal(array, 0)])
+    return _bitmaps(writer, column, array, values) if column.has_bitmaps else None
+
+
+def _texts(file: pq.ParquetFile, column: Column) -> pa.ChunkedArray:
+    """Lists as their joined texts."""
+    data = file.read([column.name])[0]
+    if not pa.types.is_list(data.type):
+        return data
+    return pa.chunked_array([pc.binary_join(chunk, column.parted_by[0]) for chunk in data.chunks], pa.string())
+
+
+def _is_mostly_distinct(file: pq.ParquetFile, column: Column) -> bool:
+    if column.kind != "code" or not file.num_row_groups:
+        return False
+    first = file.read_row_group(0, columns=[column.name])[0].drop_null()
+    return len(first) > _FEW_VALUES and len(first.unique()) > len(first) / 2
+
+
+def _by_dictionary(column: Column, data: pa.ChunkedArray) -> tuple[pa.Array, Array]:
+    """(the values in order, the code of each row)."""
     encoded = data.dictionary_encode()
     values = encoded.chunk(0).dictionary if encoded.num_chunks else pa.array([], pa.string())
     order = _value_order(column, values)
     codes = np.zeros(len(values) + 1, np.uint32)
     codes[order] = np.arange(1, len(values) + 1)  # the last one, which null has, stays 0
-    dtype = np.uint8 if len(values) < 1 << 8 else np.uint16 if len(values) < 1 << 16 else np.uint32
     parts = [codes[pc.fill_null(c.indices, len(values)).to_numpy(zero_copy_only=False)] for c in encoded.chunks]
-    array: Array = np.concatenate([np.zeros(0, dtype), *(part.astype(dtype) for part in parts)])
-    writer.add(column.name, array)
-    writer.add_texts(column.name, values.take(pa.array(order)).cast(pa.large_string()))
-    _grid(writer, column.name, array[np.not_equal(array, 0)])
-    return _bitmaps(writer, column, array, values.take(pa.array(order))) if column.has_bitmaps else None
+    return values.take(pa.array(order)), np.concatenate([np.zeros(0, np.uint32), *parts])
+
+
+def _by_sorting(texts: pa.LargeStringArray) -> tuple[pa.Array, Array]:
+    """As _by_dictionary, in less memory where nearly every row has a value of its own. (What has been used is let go
+    of at once: these are the largest things that are in memory.)"""
+    n = len(texts)
+    order = pc.sort_indices(texts).to_numpy()[: n - texts.null_count]
+    texts = texts.take(pa.array(order))
+    begins = np.ones(len(order), bool)
+    begins[1:] = pc.not_equal(texts[1:], texts[:-1]).to_numpy(zero_copy_only=False)
+    codes = np.zeros(n, np.uint32)
+    codes[order] = np.cumsum(begins, dtype=np.uint32)
+    return texts if begins.all() else texts.filter(pa.array(begins)), codes
 
 
 def _value_order(column: Column, values: pa.Array) -> Array:
@@ -420,6 +472,8 @@ def _chromosomes(file: pq.ParquetFile) -> list[tuple[str, int, int]]:
     return [(names[codes[start]], int(start), stop) for start, stop in zip(starts.tolist(), stops, strict=True)]
 
 
-def _flat(data: pa.ChunkedArray) -> pa.LargeStringArray:
-    chunks = [chunk.cast(pa.large_string()) for chunk in data.chunks]
-    return pa.concat_arrays(chunks or [pa.array([], pa.large_string())])
+def _large(file: pq.ParquetFile, name: str) -> pa.LargeStringArray:
+    """A column of texts in one piece, read group by group."""
+    groups = range(file.num_row_groups)
+    parts = [c.cast(pa.large_string()) for i in groups for c in file.read_row_group(i, columns=[name])[0].chunks]
+    return pa.concat_arrays(parts or [pa.array([], pa.large_string())])
