@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: help install demo serve test lint simulate cases emulators emulators-demo count-ops bench-events bench-ingest policy-scan lock clean
+.PHONY: help install demo serve test lint simulate cases emulators emulators-demo count-ops bench-events bench-ingest bench-browse policy-scan lock clean
 
 help:                ## what can be made
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## */\t/' | expand -t 18
@@ -53,6 +53,9 @@ bench-events: $(STAMP) ## analyses a second, and how late a state change is seen
 
 bench-ingest: $(STAMP) ## VCFs to tables beside htslib and others, over a million records: build/bench/ingest.json
 	$(BIN)/python -m tests.bench.ingest
+
+bench-browse: $(STAMP) ## pages of 5 million variants for one reader and for twenty, beside SQLite: build/bench/browse.json
+	$(BIN)/python -m tests.bench.browse
 
 policy-scan: $(STAMP) ## checkov over the Terraform and its plan, from an environment of its own
 	mkdir -p build
