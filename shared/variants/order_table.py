@@ -66,12 +66,14 @@ def build_order_table(
             writer.add(batch)
         writer.describe({"order_version": str(ORDER_VERSION)})
     index_path = out.with_suffix(".index")
-    build_index(out, index_path, join.groups, join.assembly)
+    groups, assembly, tables = join.groups, join.assembly, join.tables_as_json()
+    del join  # the rows' places and the row groups at hand: the index needs the memory
+    build_index(out, index_path, groups, assembly)
     index = open_index(index_path)
     return {
-        "order_version": ORDER_VERSION, "rows": index.rows, "assembly": join.assembly,
+        "order_version": ORDER_VERSION, "rows": index.rows, "assembly": assembly,
         "members": [member.model_dump(mode="json") for member, _ in members],
-        "groups": [group_as_json(group) for group in join.groups], "tables": join.tables_as_json(),
+        "groups": [group_as_json(group) for group in groups], "tables": tables,
         "copies": index.count_above("copies", 1), "facets": index.facets(), "contigs": index.rows_by_chromosome(),
         "files": {"table": out.stat().st_size, "index": index_path.stat().st_size},
     }
@@ -261,11 +263,13 @@ def _places(file: pq.ParquetFile, rank: Mapping[str, int]) -> Ints:
 
 def _windows(places: Sequence[Ints]) -> Iterator[tuple[int, int]]:
     """Ranges of places with some WINDOW_ROWS rows each; more where so many stand at one place."""
-    every = np.sort(np.concatenate(places))
-    if not len(every):
+    step = max(1, WINDOW_ROWS // 1000)
+    some = np.sort(np.concatenate([each[::step] for each in places]))
+    if not len(some):
         return
-    cuts = np.unique(every[::WINDOW_ROWS]).tolist()
-    yield from zip(cuts, [*cuts[1:], int(every[-1]) + 1], strict=True)
+    end = max(int(each[-1]) for each in places if len(each)) + 1
+    cuts = np.unique(some[:: WINDOW_ROWS // step]).tolist()
+    yield from zip(cuts, [*cuts[1:], end], strict=True)
 
 
 def _targets(rows: pa.Table, chromosomes: Sequence[str]) -> tuple[Ints, int]:
