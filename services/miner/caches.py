@@ -28,25 +28,53 @@ class Subject:
     built: Built
 
 
+_Key = tuple[int, str, str]
+"""The ports (by identity, so that they are kept), the bucket, the index."""
+
+
+@dataclass(frozen=True)
+class _Held:
+    queries: OrderQueries
+    local: ExitStack
+    ports: Ports
+
+
 class OpenCaches:
     """The last few that were asked for. A cache never changes under its name, so that an open one is never stale."""
 
     def __init__(self) -> None:
-        self._open: OrderedDict[tuple[int, str, str], tuple[OrderQueries, ExitStack, Ports]] = OrderedDict()
+        self._open: OrderedDict[_Key, _Held] = OrderedDict()
+        self._opening: dict[_Key, Lock] = {}
         self._lock = Lock()
 
     def queries(self, ports: Ports, subject: Subject) -> OrderQueries:
-        """What is evicted while somebody reads it stays mapped until he has done."""
+        """The first to ask fetches it, and those who want the same wait for him. What is evicted while somebody reads
+        it stays mapped until he has done."""
         key = (id(ports), subject.bucket, subject.built.index)
         with self._lock:
-            if key not in self._open:
-                held = ExitStack()
-                path = held.enter_context(ports.objects.local(subject.bucket, subject.built.index))
-                self._open[key] = OrderQueries(open_index(path), subject.built.version), held, ports
-                if len(self._open) > MOST_OPEN:
-                    self._open.popitem(last=False)[1][1].close()
-            self._open.move_to_end(key)
-            return self._open[key][0]
+            opening = self._opening.setdefault(key, Lock())
+        with opening:
+            held = self._known(key) or self._fetched(ports, subject, key)
+        return held.queries
+
+    def _known(self, key: _Key) -> _Held | None:
+        with self._lock:
+            if key in self._open:
+                self._open.move_to_end(key)
+            return self._open.get(key)
+
+    def _fetched(self, ports: Ports, subject: Subject, key: _Key) -> _Held:
+        local = ExitStack()
+        path = local.enter_context(ports.objects.local(subject.bucket, subject.built.index))
+        held = _Held(OrderQueries(open_index(path), subject.built.version), local, ports)
+        with self._lock:
+            self._open[key] = held
+            evicted = self._open.popitem(last=False) if len(self._open) > MOST_OPEN else None
+            if evicted:
+                self._opening.pop(evicted[0], None)
+        if evicted:
+            evicted[1].local.close()
+        return held
 
 
 CACHES = OpenCaches()
