@@ -194,7 +194,10 @@ def _name_of_query(tree: ast.Module) -> str | None:
 def _record(patch: pytest.MonkeyPatch, module: str, places: set[Place], queries: list[Query]) -> None:
     def made(*args: Any, **kwargs: Any) -> Query:
         query = Query(*args, **kwargs)
-        places.add((module, sys._getframe(1).f_code.co_name))
+        frame = sys._getframe(1)
+        while frame.f_back and frame.f_code.co_name.startswith("<"):  # a comprehension is in a function
+            frame = frame.f_back
+        places.add((module, frame.f_code.co_name))
         queries.append(query)
         return query
 
