@@ -30,6 +30,7 @@ from services.miner.app import create_app
 from services.miner.listing import Filters
 from services.reconciler import handler as reconciler
 from services.status_tracker.handler import track
+from services.vcf_ingest import cohort
 from shared.adapters.memory.bus import MemoryBus
 from shared.adapters.memory.documents import MemoryDocuments
 from shared.adapters.memory.objects import MemoryObjects
@@ -109,6 +110,7 @@ def _issue_all() -> None:
     _order(ports)
     reconciler.reconcile(TICK, ports)
     track(HINT, ports)
+    list(cohort._analyses(ports, PROJECT.id))
     for filters in _filters():
         documents.query(filters.query(PROJECT.id, None))
     asyncio.run(_ask_the_api(ports))
