@@ -12,11 +12,14 @@ _HEAD = b"\x1f\x8b\x08\x04\0\0\0\0\0\xff"
 
 
 def compressed(pieces: Iterable[bytes], level: int = 4) -> Iterator[bytes]:
-    """Whole blocks, then the end-of-file block, by which a reader knows that nothing is missing. The same text gives
-    the same bytes, however it is cut into pieces."""
+    """Whole blocks, then the end-of-file block, by which a reader knows that nothing is missing. The first piece has
+    blocks of its own, so that it can be sent at once; how the rest is cut into pieces makes no difference."""
     held = bytearray()
-    for piece in pieces:
+    for number, piece in enumerate(pieces):
         held += piece
+        if number == 0:
+            yield b"".join(_block(held[at : at + BLOCK_BYTES], level) for at in range(0, len(held), BLOCK_BYTES))
+            held.clear()
         whole = len(held) // BLOCK_BYTES * BLOCK_BYTES
         if whole:
             yield b"".join(_block(held[at : at + BLOCK_BYTES], level) for at in range(0, whole, BLOCK_BYTES))

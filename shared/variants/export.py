@@ -117,7 +117,11 @@ def _vcf(selection: Selection, about: Mapping[str, str]) -> Iterator[bytes]:
     if len(selection.tables) != 1:
         return merged_vcf(selection.table, selection.rows, selection.tables, selection.groups, about)
     (table,) = selection.tables
-    return vcf_text(header_of(table), taken(table, pq.read_schema(table), _source_rows(selection)), about)
+    return vcf_text(header_of(table), _source_batches(selection, table), about)
+
+
+def _source_batches(selection: Selection, table: Path) -> Iterator[pa.RecordBatch]:
+    yield from taken(table, pq.read_schema(table), _source_rows(selection))
 
 
 def _source_rows(selection: Selection) -> Ints:

@@ -103,7 +103,6 @@ def test_an_order_over_several_files_is_one_that_bcftools_reads(tmp_path: Path, 
     for number, group in enumerate(groups):
         carried = sum(bool(row[f"{group.prefix}_carries"]) for row in rows)
         assert sum("1" in record[2][number]["GT"] for record in found) == carried
-        assert carried or number
 
 
 def viewed(file: Path, out: Path) -> Iterator[Record]:
