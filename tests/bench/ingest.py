@@ -8,6 +8,8 @@ largest process; no subject has more than one that matters.
     ratio_to_floor, ratio_to_floor_trio     our seconds / seconds of `bcftools view -Ou` to nowhere, same file
     ratio_to_best_peer                      our seconds / those of the fastest peer that keeps every field and the order
     peak_rss_mib                            ours, over all files
+    <subject>_<file>_s, _cpu_s              wall, and processor over all threads: the latter tells how much of the other
+                                            was waiting for a busy machine
     slope_4x                                t(4n records) / (4 t(n records)), each less the start-up of the process: 1
                                             is linear, more is worse
 
@@ -106,7 +108,10 @@ OTHERS = (
 
 @dataclass(frozen=True)
 class Run:
+    """`cpu` are the seconds of processor of all its threads."""
+
     seconds: float
+    cpu: float
     rss_mib: float
 
 
@@ -125,14 +130,14 @@ def main() -> None:
                 _keep(runs[subject.name, kind], _run(subject, files[kind]), f"{subject.name}, {kind}")
     for subject in others:
         if subject.small and subject.name not in absent and (run := _run(subject, small)):
-            scaled = Run(run.seconds * RECORDS / SMALL, run.rss_mib)
+            scaled = Run(run.seconds * RECORDS / SMALL, run.cpu * RECORDS / SMALL, run.rss_mib)
             _keep(runs.setdefault((subject.name, "single"), []), scaled, f"{subject.name}, scaled")
     _report(runs, absent, _start_up())
 
 
 def _keep(found: list[Run], run: Run | None, name: str) -> None:
     if run is not None:
-        print(f"{name}: {run.seconds:.2f} s, {run.rss_mib:.0f} MiB", flush=True)
+        print(f"{name}: {run.seconds:.2f} s, {run.cpu:.2f} s of CPU, {run.rss_mib:.0f} MiB", flush=True)
         found.append(run)
 
 
@@ -153,7 +158,9 @@ def _report(runs: dict[tuple[str, str], list[Run]], absent: dict[str, str], star
         figures["best_peer"] = fastest
         figures["ratio_to_best_peer"] = round(ours / whole[fastest], 2)
     for (name, kind), seconds in best.items():
-        figures[f"{name} {kind} s".replace(" ", "_")] = round(seconds, 2)
+        stem = f"{name} {kind}".replace(" ", "_")
+        figures[f"{stem}_s"] = round(seconds, 2)
+        figures[f"{stem}_cpu_s"] = round(min(run.cpu for run in runs[name, kind]), 2)
     figures |= {f"absent_{name}": why for name, why in absent.items()}
     print()
     for each in (OURS, FLOOR, *OTHERS):
@@ -198,18 +205,17 @@ def _run(subject: Subject, path: Path) -> Run | None:
         begin = time.perf_counter()
         with said.open("wb") as errors:
             child = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=errors)
-            peak = 0.0
             while (ended := os.wait4(child.pid, os.WNOHANG))[0] == 0:
                 if time.perf_counter() - begin > SECONDS_AT_MOST:
                     child.kill()
                 time.sleep(0.01)
         seconds = time.perf_counter() - begin
         child.returncode = os.waitstatus_to_exitcode(ended[1])
-        peak = ended[2].ru_maxrss / 1024
+        used = ended[2]
         if child.returncode:
             print(f"{subject.name} failed: {said.read_text(errors='replace')[-300:]}")
             return None
-    return Run(seconds, peak)
+    return Run(seconds, used.ru_utime + used.ru_stime, used.ru_maxrss / 1024)
 
 
 def _start_up() -> float:
