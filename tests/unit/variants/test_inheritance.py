@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from pathlib import Path
 
 import pytest
@@ -147,3 +148,40 @@ def test_tumour_against_normal(tmp_path: Path) -> None:
     assert order.keys(somatic="somatic", normal_vaf_max=0.05) == [key(100), key(300)]
     assert order.keys(somatic="germline_leak") == [key(200), key(300)]
     assert order.keys(vaf_delta_min=0.25) == [key(100), key(300)]
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_c57_pairs_are_those_of_a_plain_look_at_every_two(tmp_path: Path, seed: int) -> None:
+    """C57: over phases, sets, origins, genes; and the facets of it are counted as any others."""
+    rng = random.Random(seed)
+    lines, rows = [], []
+    for number in range(80):
+        gene, gt = rng.choice("AB"), rng.choice(["0/1", "0|1", "1|0", "0|1", "1|0", "1/1", "0/0"])
+        phase_set = rng.choice(["7", "8", "."])
+        mother, father = (rng.choice(["0/0", "0/1", "0/0", "./."]) for _ in range(2))
+        rows.append((key(100 + number), gene, gt, phase_set, mother, father))
+        genotypes = (f"{gt}:{phase_set}", f"{mother}:.", f"{father}:.")
+        lines.append(in_gene(100 + number, *genotypes, gene=gene, fields="GT:PS"))
+    order = Joined(tmp_path, [(table(*lines, samples=["P", "M", "F"]), TRIO)])
+    het = [row for row in rows if row[2] in ("0/1", "0|1", "1|0")]
+    pairs = {(a[0], b[0]): _relation(a, b) for a in het for b in het if a is not b and a[1] == b[1]}
+    found = order.shown(inheritance="compound_het")
+    assert set(found) == {a for (a, _), relation in pairs.items() if relation != "cis"}
+    in_trans = {a for (a, _), relation in pairs.items() if relation == "trans"}
+    assert set(order.keys(inheritance="compound_het", phase_known=True)) == in_trans
+    assert order.result(inheritance="compound_het").facets()["chrom"] == {"1": len(found)}
+    for name, row in found.items():
+        relations = {b: relation for (a, b), relation in pairs.items() if a == name and relation != "cis"}
+        assert row["phase"] == ("trans" if "trans" in relations.values() else "unknown")
+        assert all(relations[partner["key"]] == partner["phase"] for partner in row["partners"])
+        assert len(row["partners"]) == min(len(relations), 20)
+
+
+def _relation(a: tuple[str, ...], b: tuple[str, ...]) -> str:
+    if "|" in a[2] and "|" in b[2] and a[3] == b[3]:
+        return "cis" if a[2] == b[2] else "trans"
+    origins = {("0/1", "0/0"): "mother", ("0/0", "0/1"): "father"}
+    first, second = origins.get((a[4], a[5])), origins.get((b[4], b[5]))
+    if first is None or second is None:
+        return "unknown"
+    return "cis" if first == second else "trans"
