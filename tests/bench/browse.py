@@ -6,6 +6,9 @@ behind a row drawn from all that pass, so at any depth alike, of a filter that i
 another process, with the index thrown out of the page cache before. The same questions are asked of SQLite with an
 index on each column that they name: rows and total only, and no facets.
 
+Times are the wall's, and processor time stands beside them (`..._mean_cpu_ms`): others may be at work on the machine,
+as `load_before` and `load_after` tell.
+
 ROWS and QUESTIONS in the environment make it smaller. Tables are kept under build/bench/browse.
 """
 
@@ -219,8 +222,10 @@ def warm(index: Path, trio: bool) -> dict[str, float]:
     for fields, sort in questions(30, 1, trio):
         first_page(queries, fields, sort)
     first, deep = [], []
+    began = time.process_time()
     for fields, sort in questions(QUESTIONS, 2, trio):
         first.append(timed(first_page, queries, fields, sort))
+    cpu = (time.process_time() - began) * 1000 / QUESTIONS
     rng = random.Random(5)
     for fields, sort in questions(QUESTIONS, 3, trio):
         result = queries.result(filter_from(fields))
@@ -229,8 +234,8 @@ def warm(index: Path, trio: bool) -> dict[str, float]:
             cursor = queries.cursor_behind(result, int(rows[rng.randrange(len(rows))]), sort=sort)
             deep.append(timed(first_page, OrderQueries(queries.index, "bench"), fields, sort, cursor))
     return {"first_page_warm_p50_ms": statistics.median(first), "first_page_warm_p95_ms": percentile(first, 0.95),
-            "first_page_warm_max_ms": max(first), "deep_page_p50_ms": statistics.median(deep),
-            "deep_page_p95_ms": percentile(deep, 0.95)}
+            "first_page_warm_max_ms": max(first), "first_page_warm_mean_cpu_ms": cpu,
+            "deep_page_p50_ms": statistics.median(deep), "deep_page_p95_ms": percentile(deep, 0.95)}
 
 
 def cold(index: Path, trio: bool) -> dict[str, float]:
@@ -260,13 +265,14 @@ def twenty(index: Path, trio: bool) -> dict[str, float]:
             taken.append(timed(first_page, queries, fields, sort))
 
     threads = [threading.Thread(target=user, args=(number,)) for number in range(USERS)]
-    started = time.perf_counter()
+    started, began = time.perf_counter(), time.process_time()
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
     return {"twenty_users_p50_ms": statistics.median(taken), "twenty_users_p95_ms": percentile(taken, 0.95),
-            "twenty_users_answers_per_s": len(taken) / (time.perf_counter() - started)}
+            "twenty_users_answers_per_s": len(taken) / (time.perf_counter() - started),
+            "twenty_users_mean_cpu_ms": (time.process_time() - began) * 1000 / len(taken)}
 
 
 # -- SQLite -----------------------------------------------------------------------------------------------------------
@@ -348,7 +354,8 @@ def _where(fields: dict[str, Any]) -> tuple[str, list[Any]]:
 
 
 def main() -> None:
-    figures: dict[str, float | int | str] = {"rows": ROWS, "questions": QUESTIONS, "users": USERS}
+    figures: dict[str, float | int | str] = {"rows": ROWS, "questions": QUESTIONS, "users": USERS,
+                                             "load_before": os.getloadavg()[0]}
     found: dict[str, dict[str, float]] = {}
     for name, groups in (("single", SINGLE), ("trio", TRIO)):
         index = made(name, groups)
@@ -361,7 +368,7 @@ def main() -> None:
             figures[key] = round(max(found["single"][key], found["trio"][key]), 1)
     for name, measured in found.items():
         figures |= {f"{name}_{key}": round(value, 1) for key, value in measured.items()}
-    report("browse", figures)
+    report("browse", {**figures, "load_after": os.getloadavg()[0]})
 
 
 if __name__ == "__main__":
