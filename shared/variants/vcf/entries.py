@@ -125,11 +125,15 @@ class Entries:
 
     def is_pointer(self) -> Bools:
         """Entries of bcftools csq such as `@1234`, which point to another record and say nothing themselves."""
+        if self.layout.key != "BCSQ":
+            return np.zeros(len(self), np.bool_)
         pointers: Bools = self._entries.first_bytes() == ord("@")
         return pointers
 
     def speaking(self) -> Ints:
         """The number of entries of each record that are no pointers."""
+        if self.layout.key != "BCSQ":
+            return self.count
         pointers = np.concatenate(([0], np.cumsum(self.is_pointer())))
         counts: Ints = self.count - (pointers[self.first + self.count] - pointers[self.first])
         return counts

@@ -14,7 +14,7 @@ from shared.variants.report import Notes
 from shared.variants.vcf.header import Header
 from shared.variants.vcf.lines import Block, shown
 from shared.variants.vcf.spans import Bools, Ints, Spans
-from shared.variants.vcf.values import FALSE, ONE, ZERO, numbers
+from shared.variants.vcf.values import FALSE, ONE, ZERO, holds, numbers
 
 CHROM, POS, ID, REF, ALT, QUAL, FILTER, INFO, FORMAT = range(9)
 
@@ -93,6 +93,8 @@ def _ids(block: Block, notes: Notes) -> tuple[pa.Array, pa.Array]:
     text = column.to_arrow(present)
     ids = pc.split_pattern(text, ";")
     rsid = pc.struct_field(pc.extract_regex(text, r"(?:^|;)(?P<rsid>rs[0-9]+)(?:;|$)"), "rsid")
+    if not any(holds(text, char) for char in ";, \f\r"):
+        return ids, rsid
     odd = pc.match_substring_regex(text, r"[\s,]|^;|;$|;;").fill_null(FALSE).to_numpy(zero_copy_only=False)
     if odd.any():
         first = int(np.argmax(odd))
