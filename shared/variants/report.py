@@ -74,7 +74,7 @@ class Notes:
 
 
 # Below and above these shares of heterozygous rows on X (outside the pseudoautosomal regions) a sample looks male or
-# female; PLINK's --check-sex draws its lines about there. Fewer calls than FEWEST_X say nothing.
+# female: chosen wide, so that what is between says nothing, as do fewer calls than FEWEST_X.
 _MALE_AT_MOST, _FEMALE_AT_LEAST, FEWEST_X = 0.1, 0.3, 20
 
 
