@@ -203,7 +203,7 @@ class _Entries:
 
 def pairs(index: Index, among: Words, *, phase_known: bool) -> Pairs:
     """Of the rows of `among`. `phase_known`: only those with a partner in trans. The order has a proband."""
-    entries = _entries(index, np.flatnonzero(unpack(among, index.rows)))
+    entries = _entries(index, np.flatnonzero(unpack(candidates(index, among), index.rows)))
     phased, known = entries.phase >= 0, entries.origin != _NEITHER
     other = _OTHER[entries.origin]
     in_gene = _how_many(entries.gene, entries.gene)
@@ -225,7 +225,7 @@ def pairs(index: Index, among: Words, *, phase_known: bool) -> Pairs:
 
 
 def partners(index: Index, among: Words, row: int) -> list[tuple[int, str]]:
-    """The rows that `row` pairs with: (row, "trans" or "unknown"), trans first."""
+    """The rows that `row` pairs with among candidates: (row, "trans" or "unknown"), trans first."""
     genes = _genes_of(index, np.array([row]))[0]
     offsets, by_gene = index.array("genes/rows_offsets"), index.array("genes/rows")
     near = np.unique(np.concatenate([by_gene[offsets[g - 1] : offsets[g]] for g in genes] or [np.zeros(0, np.int32)]))
@@ -249,13 +249,19 @@ def _relation(entries: _Entries, a: int, b: int) -> str:
     return "cis" if entries.origin[a] == entries.origin[b] else "trans"
 
 
+def candidates(index: Index, among: Words) -> Words:
+    """Rows in a gene of which the proband has the allele once."""
+    family = Family(index)
+    found: Words = family.has(family.proband, HET) & index.in_genes & among
+    return found
+
+
 def _entries(index: Index, rows: Ints) -> _Entries:
-    """Of those of the rows that are heterozygous; `rows` ascend."""
-    family = Family(index, rows)
+    """Of candidates, ascending."""
+    family = Family(index)
     assert family.proband is not None
-    rows = rows[family.has(family.proband, HET)]
     genes, of_row = _genes_of(index, rows)
-    origin = _origins(index, rows)
+    origin = _origins(family, rows)
     phase, side = _phases(index, family.proband, rows)
     return _Entries(genes.astype(np.int64), rows[of_row], origin[of_row], phase[of_row], side[of_row])
 
@@ -269,11 +275,10 @@ def _genes_of(index: Index, rows: Ints) -> tuple[Ints, Ints]:
     return index.array("genes/of_row")[starts[of_row] + within], of_row
 
 
-def _origins(index: Index, rows: Ints) -> Ints:
+def _origins(family: Family, rows: Ints) -> Ints:
     """_FATHER or _MOTHER where only that one can have given it."""
-    family = Family(index, rows)
-    from_father = family.carries(family.father) & family.reference(family.mother)
-    from_mother = family.carries(family.mother) & family.reference(family.father)
+    from_father = bits_at(family.carries(family.father) & family.reference(family.mother), rows)
+    from_mother = bits_at(family.carries(family.mother) & family.reference(family.father), rows)
     return np.where(from_father, _FATHER, np.where(from_mother, _MOTHER, _NEITHER))
 
 

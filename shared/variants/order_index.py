@@ -81,7 +81,7 @@ def of_rows(rows: Array, n: int) -> Words:
     return pack(found)
 
 
-def bits_at(words: Words, rows: Array) -> Bools:
+def bits_at(words: Array, rows: Array) -> Bools:
     """Of each row number whether its bit is set."""
     found: Bools = ((words[rows >> 6] >> (rows & 63).astype(np.uint64)) & np.uint64(1)).astype(bool)
     return found
@@ -215,6 +215,11 @@ class Index:
 
     def count_above(self, column: str, limit: int) -> int:
         return int((self.array(column) > limit).sum())
+
+    @cached_property
+    def in_genes(self) -> Words:
+        """Rows that have a gene."""
+        return pack(np.diff(self.array("genes/of_row_offsets")) > 0)
 
     @cached_property
     def long_rows(self) -> Array:

@@ -23,7 +23,7 @@ import numpy as np
 from shared.domain.reasons import Reason, show
 from shared.variants.clauses import PanelContent, clauses_of, row_of_key
 from shared.variants.filters import BadQuery, Filter
-from shared.variants.inheritance import Family, Pairs, pairs, partners
+from shared.variants.inheritance import Family, Pairs, candidates, pairs, partners
 from shared.variants.order_index import Index, Words, count, of_rows
 from shared.variants.order_rows import rows_as_json
 from shared.variants.ordering import SORT_DEFAULT, Sorting, first_rows, place_of
@@ -182,7 +182,7 @@ class OrderQueries:
             fitting = {name: family.fitting(name, result.filter.missing_parents) for name in _PATTERNS}
         unknown = family.parents_unknown() if fitting else np.zeros(len(rows), bool)
         paired = result.pairs
-        among = result.without("inheritance") if paired is not None else None
+        among = candidates(self.index, result.without("inheritance")) if paired is not None else None
         for number, (row, entry) in enumerate(zip(rows.tolist(), shown, strict=True)):
             entry["inheritance"] = [name for name, fits in fitting.items() if fits[number]]
             entry["parent_without_call"] = bool(unknown[number])
