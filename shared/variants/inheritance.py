@@ -220,8 +220,16 @@ def pairs(index: Index, among: Words, *, phase_known: bool) -> Pairs:
     cis = same_side + same_origin - same_both + (~phased & ~known)  # a row itself is among them, in one way or another
     in_trans = same_set - same_side + other_origin - other_in_set
     fits = in_trans > 0 if phase_known else in_gene - cis > 0
-    rows = np.unique(entries.row[fits])
-    return Pairs(rows, np.isin(rows, entries.row[in_trans > 0]))
+    rows, trans = _distinct(entries.row[fits]), _distinct(entries.row[in_trans > 0])
+    known_trans = np.zeros(len(rows), bool)
+    known_trans[np.searchsorted(rows, trans)] = True  # who has a partner in trans has a partner
+    return Pairs(rows, known_trans)
+
+
+def _distinct(ascending: Ints) -> Ints:
+    keep = np.ones(len(ascending), bool)
+    keep[1:] = ascending[1:] != ascending[:-1]
+    return ascending[keep]
 
 
 def partners(index: Index, among: Words, row: int) -> list[tuple[int, str]]:
