@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import logging
+import threading
+from contextlib import AbstractContextManager
+from weakref import WeakValueDictionary
 
-from services.status_tracker.hint import hint_of
+from services.status_tracker.hint import Hint, hint_of
 from shared.delivery import Delivery, event_of
 from shared.domain import paths
 from shared.domain.analysis import Analysis
@@ -13,12 +16,27 @@ from shared.ports import Ports, Query, Where
 from shared.steps.observe import observe
 from shared.steps.store import Loaded, decide
 
+_looks: WeakValueDictionary[str, AbstractContextManager[object]] = WeakValueDictionary()
+_looks_lock = threading.Lock()
+
 log = logging.getLogger(__name__)
 
 
 def track(delivery: Delivery, ports: Ports) -> None:
     """The notification says *when* to look and *at what*; what is so, GetJob says."""
     hint = hint_of(delivery)
+    with _one_at_a_time(hint.job_name):
+        _look(hint, ports)
+
+
+def _one_at_a_time(job: str) -> AbstractContextManager[object]:
+    """Of one job's notifications, which come close together, one asks Batch: two at once would hear the same, collect
+    the same files, and one of them for nothing. Within this process; the commit's condition holds everywhere."""
+    with _looks_lock:
+        return _looks.setdefault(job, threading.RLock())
+
+
+def _look(hint: Hint, ports: Ports) -> None:
     loaded = _find(ports, hint.analysis_id) if hint.analysis_id else None
     if loaded is None:
         log.info("not a job of ours", extra={"job": hint.job_name})

@@ -61,9 +61,8 @@ class Pushes(SqliteBus):
         self.expect(topic, message, identity)
         return identity
 
-    def publish_all(self, messages: Sequence[tuple[str, Message]]) -> None:
-        for topic, message in messages:
-            self.publish(topic, message)
+    def publish_all(self, messages: Sequence[tuple[str, Message]]) -> list[str]:
+        return [self.publish(topic, message) for topic, message in messages]
 
     def expect(self, topic: str, message: Message, identity: str) -> None:
         """It was published, by whomever: it counts as waiting from now on, pulled or not."""
@@ -91,8 +90,7 @@ class Pushes(SqliteBus):
                 "expires_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?)", row,
             )
         self._meet(one, self._on_the_way, self._early)
-        with self.published:
-            self.published.notify_all()
+        self.published.set()
 
     def depth(self) -> dict[str, tuple[int, datetime]]:
         with self._lock:

@@ -66,7 +66,7 @@ class SqliteBus:
         self._topology = topology
         self._clock = clock
         self._expired_until = 0.0
-        self.published = _condition_of(file)
+        self.published = _signal_of(file)
 
     def publish(self, topic: str, message: Message) -> str:
         (message_id,) = self.publish_all([(topic, message)])
@@ -78,8 +78,7 @@ class SqliteBus:
         with self._db.transaction() as connection:
             for (topic, message), message_id in zip(messages, identities, strict=True):
                 self._put(connection, topic, message, message_id)
-        with self.published:
-            self.published.notify_all()
+        self.published.set()
         return identities
 
     def _put(self, connection: sqlite3.Connection, topic: str, message: Message, message_id: str) -> None:
@@ -146,8 +145,7 @@ class SqliteBus:
     def acknowledge(self, leased: Leased) -> None:
         with self._db.transaction() as connection:
             connection.execute("DELETE FROM queue WHERE id = ?", (leased.row,))
-        with self.published:
-            self.published.notify_all()
+        self.published.set()
 
     def refuse(self, leased: Leased, reason: str = "") -> None:
         """Due again after the back-off; a dead letter, with the reason, once the attempts are used up."""
@@ -158,8 +156,7 @@ class SqliteBus:
             else:
                 due = self._clock().timestamp() + spec.retry.pause_s(leased.attempt)
                 connection.execute("UPDATE queue SET due_at = ? WHERE id = ?", (due, leased.row))
-        with self.published:
-            self.published.notify_all()
+        self.published.set()
 
     def take_back_leases(self) -> None:
         """For the only consumer, at its start: what its killed predecessor held is due at once."""
@@ -192,14 +189,15 @@ def _marks(values: Sequence[str]) -> str:
     return ", ".join("?" * len(values))
 
 
-_conditions: WeakValueDictionary[Path, threading.Condition] = WeakValueDictionary()
-_conditions_lock = threading.Lock()
+_signals: WeakValueDictionary[Path, threading.Event] = WeakValueDictionary()
+_signals_lock = threading.Lock()
 
 
-def _condition_of(file: Path) -> threading.Condition:
-    """One for each file in this process: a publish by a function, through a bus of its own, wakes the dispatcher."""
-    with _conditions_lock:
-        return _conditions.setdefault(file.resolve(), threading.Condition())
+def _signal_of(file: Path) -> threading.Event:
+    """One for each file in this process: a publish by a function, through a bus of its own, wakes the dispatcher, which
+    clears it before it looks."""
+    with _signals_lock:
+        return _signals.setdefault(file.resolve(), threading.Event())
 
 
 def _leased(subscription: str, row: tuple[int, str, bytes, str, str, str, int]) -> Leased:

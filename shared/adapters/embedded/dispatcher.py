@@ -41,7 +41,8 @@ class Dispatcher:
         self._stopping = threading.Event()
         self._functions = {name: _function(spec.function) for name, spec in topology.subscriptions.items()}
         self._pools = {name: ThreadPoolExecutor(CONCURRENCY, thread_name_prefix=name) for name in self._functions}
-        self._free = dict.fromkeys(self._functions, CONCURRENCY)  # guarded by `bus.published`
+        self._free = dict.fromkeys(self._functions, CONCURRENCY)
+        self._lock = threading.Lock()  # guards `_free`
         self._thread = threading.Thread(target=self._run, name="dispatcher", daemon=True)
 
     def start(self) -> None:
@@ -51,23 +52,22 @@ class Dispatcher:
     def stop(self) -> None:
         """Waits for the calls under way; what is not delivered stays in the queue."""
         self._stopping.set()
-        with self._bus.published:
-            self._bus.published.notify_all()
+        self._bus.published.set()
         self._thread.join()
         for pool in self._pools.values():
             pool.shutdown(wait=True)
 
     def _run(self) -> None:
         while not self._stopping.is_set():
+            self._bus.published.clear()
             due = self._bus.due([name for name, free in self._free.items() if free])
             delivered = sum(self._deliver(name) for name in due)
-            if not delivered:
-                with self._bus.published:
-                    self._bus.published.wait(self._pause_s())
+            if not delivered and not self._bus.published.is_set():
+                self._bus.published.wait(self._pause_s())
 
     def _deliver(self, name: str) -> int:
         leased = self._bus.lease(name, self._free[name])
-        with self._bus.published:
+        with self._lock:
             self._free[name] -= len(leased)
         for delivery in leased:
             self._pools[name].submit(self._call, name, delivery)
@@ -85,9 +85,9 @@ class Dispatcher:
         else:
             self._bus.acknowledge(delivery)
         finally:
-            with self._bus.published:
+            with self._lock:
                 self._free[name] += 1
-                self._bus.published.notify_all()
+            self._bus.published.set()
 
     def _pause_s(self) -> float:
         due = self._bus.next_due([name for name, free in self._free.items() if free])
