@@ -24,8 +24,8 @@ def emulators(request: pytest.FixtureRequest) -> Emulators | None:
 
 
 @pytest.fixture(scope="module")
-def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    with stack_over(tmp_path_factory.mktemp("stack")) as up:
+def stack(tmp_path_factory: pytest.TempPathFactory, emulators: Emulators | None) -> Iterator[Stack]:
+    with stack_over(tmp_path_factory.mktemp("stack"), emulators) as up:
         yield up
 
 

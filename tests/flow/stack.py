@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -21,6 +21,7 @@ from shared.domain.project import Project
 from shared.ports import Ports
 from shared.runtime import Settings
 from shared.steps.register import register_pipeline, register_project
+from tests.flow.pulled import Emulators, pulled
 
 T = TypeVar("T")
 Iflow = Callable[..., Result]
@@ -32,18 +33,22 @@ DEADLINE_S = 20.0
 
 @dataclass(frozen=True)
 class Stack:
-    """`api` is its address, `client` speaks to `{api}/api/v1` as project `demo`; `state_dir` is its folder."""
+    """`api` is its address, `client` speaks to `{api}/api/v1` as project `demo`."""
 
     api: str
     client: httpx.Client
     ports: Ports
-    state_dir: Path
+    settings: Settings
     project: str = "demo"
+
+    @property
+    def state_dir(self) -> Path:
+        return self.settings.state_dir
 
     @property
     def batch_dir(self) -> Path:
         """Where `infra.local.batch.write_faults` puts its rules."""
-        return self.state_dir / "batch"
+        return self.settings.batch_dir
 
     def iflow(self, *arguments: str, **environment: str) -> Result:
         """The command in this process, as user `ada` of project demo, unless told else."""
@@ -51,7 +56,8 @@ class Stack:
         return CliRunner().invoke(app, list(arguments), env=asked, catch_exceptions=False)
 
     def add_project(self, name: str) -> str:
-        """Another tenant, with the shipped pipelines."""
+        """Another tenant, with the shipped pipelines and a bucket."""
+        (self.settings.objects_dir / name).mkdir(parents=True, exist_ok=True)
         _register(self.ports, name)
         return name
 
@@ -94,15 +100,19 @@ def lines(text: str) -> list[str]:
 
 
 @contextmanager
-def stack_over(state_dir: Path) -> Iterator[Stack]:
-    """Heals within a second or two, where the deployed one takes a minute."""
+def stack_over(state_dir: Path, emulators: Emulators | None = None) -> Iterator[Stack]:
+    """Heals within a second or two, where the deployed one takes a minute. Embedded, or on `emulators`."""
     settings = Settings(state_dir=state_dir, port=0, reconcile_every_s=1, silent_after_s=1, unsent_after_s=1)
-    with running(settings) as up:
+    with ExitStack() as running_now:
+        if emulators is None:
+            up = running_now.enter_context(running(settings))
+        else:
+            up, settings, _ = running_now.enter_context(pulled(settings, emulators))
         ports = runtime.ports()
         _register(ports, "demo")
         headers = {"X-Project-ID": "demo", "X-Requested-By": "ada@lab.example"}
         with httpx.Client(base_url=f"{up.api}/api/v1", headers=headers, timeout=30) as client:
-            yield Stack(up.api, client, ports, state_dir)
+            yield Stack(up.api, client, ports, settings)
 
 
 def _register(ports: Ports, name: str) -> None:

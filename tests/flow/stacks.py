@@ -51,13 +51,8 @@ TICK = Delivery("tick", b"{}", {}, "", "")
 class Lab(Stack):
     """Project `demo` with the shipped pipelines; `received` is what the consumer got, in order, repeats included."""
 
-    settings: Settings = field(default_factory=Settings)
     bus: SqliteBus = field(kw_only=True)
     received: list[Event] = field(default_factory=list)
-
-    @property
-    def batch_dir(self) -> Path:
-        return self.settings.batch_dir
 
     # -- asking -----------------------------------------------------------------------------------------------------
 
@@ -223,7 +218,7 @@ def lab_over(
             register_pipeline(ports, PROJECT, pipeline, by="test")
         headers = {"X-Project-ID": PROJECT, "X-Requested-By": "ada@lab.example"}
         with httpx.Client(base_url=f"{up.api}/api/v1", headers=headers, timeout=30) as client:
-            yield Lab(up.api, client, ports, state_dir, settings=chosen, bus=bus, received=received)
+            yield Lab(up.api, client, ports, chosen, bus=bus, received=received)
 
 
 @contextmanager

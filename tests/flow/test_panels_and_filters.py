@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from services.cli.exits import Exit
+from shared.domain import paths
 from shared.domain.panel import version_of
 from shared.steps.panels import panel_named, panel_regions
 from tests.flow.stack import Iflow, Stack, lines
@@ -16,7 +17,7 @@ from tests.flow.stack import Iflow, Stack, lines
 @pytest.fixture
 def project(stack: Stack, request: pytest.FixtureRequest) -> str:
     """A tenant for this test alone."""
-    return stack.add_project("p-" + request.node.name.replace("_", "-")[-40:].strip("-"))
+    return stack.add_project("p-" + paths.slug(request.node.name)[-40:].strip("-"))
 
 
 def test_a_list_in_the_buckets_folder_becomes_a_panel_whose_versions_stay(stack: Stack, project: str) -> None:
