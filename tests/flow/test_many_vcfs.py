@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from shared.domain.analysis import HEAD_OF_INGESTED_FILES
+from tests.flow.pulled import Emulators
 from tests.flow.stacks import Lab, ingesting_here, lab_over, shell_pipeline
 from tests.flow.test_orders import create, ingest, table, until_cache, vcf
 from tests.flow.test_real_files import COPY
@@ -19,9 +20,9 @@ COPIES = shell_pipeline(
 
 
 @pytest.fixture(scope="module")
-def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+def lab(tmp_path_factory: pytest.TempPathFactory, emulators: Emulators | None) -> Iterator[Lab]:
     """With the analysis: VCF n has the column Vn, a site of all and a site of its own."""
-    with lab_over(tmp_path_factory.mktemp("many")) as up, ingesting_here():
+    with lab_over(tmp_path_factory.mktemp("many"), emulators=emulators) as up, ingesting_here():
         for pipeline in (COPIES, COPY):
             up.register(pipeline)
         for n in range(VCFS):

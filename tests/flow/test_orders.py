@@ -13,6 +13,7 @@ import pytest
 from shared.domain import paths
 from shared.domain.seen import index_path
 from shared.steps.register import register_pipeline
+from tests.flow.pulled import Emulators
 from tests.flow.stacks import PROJECT, Lab, ingesting_here, lab_over
 from tests.flow.test_real_files import COPY
 
@@ -31,8 +32,8 @@ def vcf(columns: list[str], rows: list[tuple[int, str, list[str]]]) -> bytes:
 
 
 @pytest.fixture(scope="module")
-def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
-    with lab_over(tmp_path_factory.mktemp("orders")) as up, ingesting_here():
+def lab(tmp_path_factory: pytest.TempPathFactory, emulators: Emulators | None) -> Iterator[Lab]:
+    with lab_over(tmp_path_factory.mktemp("orders"), emulators=emulators) as up, ingesting_here():
         up.register(COPY)
         yield up
 
