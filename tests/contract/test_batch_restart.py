@@ -72,7 +72,9 @@ def test_a_killed_server_takes_the_ends_that_it_missed_at_their_times(tmp_path: 
         both = pids(stack, 0) + pids(stack, 1)
     (stack.bucket / "go").touch()
     eventually(lambda: not any(map(alive, both)))
-    records = [next((tmp_path / "batch" / "attempts").glob(f"*.{i}.0/ended")) for i in (0, 1)]
+    attempts = tmp_path / "batch" / "attempts"
+    eventually(lambda: len([*attempts.glob("*.0/ended")]) == 2)
+    records = [next(attempts.glob(f"*.{i}.0/ended")) for i in (0, 1)]
     recorded = [float(record.read_text().split()[1]) for record in records]
     with running(tmp_path) as stack:
         job = stack.until("a-1", State.FAILED)

@@ -121,7 +121,7 @@ def emulated_over(state_dir: Path, **settings: Any) -> Iterator[Emulated]:
             headers = {"X-Project-ID": PROJECT, "X-Requested-By": "ada@lab.example"}
             with httpx.Client(base_url=f"{up.api}/api/v1", headers=headers, timeout=30) as client:
                 yield Emulated(
-                    up.api, client, ports, state_dir, settings=chosen, bus=ports.bus, proxies=proxies, folder=folder,
+                    up.api, client, ports, chosen, bus=ports.bus, proxies=proxies, folder=folder,
                 )
         finally:
             stack.__exit__(None, None, None)
