@@ -103,7 +103,7 @@ def test_a_publish_waits_for_no_other_message(bus: PubSubBus) -> None:
     began = time.monotonic()
     for n in range(10):
         bus.publish(COMMANDS, Message(b"x", {}, f"key-{n % 2}"))
-    assert time.monotonic() - began < 2
+    assert time.monotonic() - began < 5
 
 
 def test_a_topic_that_is_not_there_may_come(bus: PubSubBus) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -79,11 +78,8 @@ def table(lab: Lab, built: Mapping[str, Any]) -> list[dict[str, Any]]:
 def test_an_order_over_an_ingested_analysis_is_ready_with_its_first_answer(lab: Lab) -> None:
     """No VCF is read: the analysis' own cache is just what the order asks for."""
     analysis = ingest(lab, "at once", vcf(["S3", "S1", "S2"], [(5, "A", ["0/1", "0/1", "0/0"])]), TRIO)
-    began = time.monotonic()
     order = create(lab, "At once", analyses=["at-once"])
-    took_s = time.monotonic() - began
     assert order["cache"]["status"] == "ready" and order["cache"]["built"]["rows"] == 1
-    assert took_s < 2
     assert [(s["name"], s["role"]) for s in order["samples"]] == [(name, role) for name, role, _ in TRIO]
     assert order["cache"]["built"]["version"] == lab.document(analysis)["ingest"]["cache"]["version"]
     assert order["analyses"] == [analysis]

@@ -20,9 +20,9 @@ from services.miner.context import (
     loaded,
     parse,
 )
+from services.miner.cursors import decode_cursor, encode_cursor, page_of
 from services.miner.listing import Filters
 from services.miner.openapi import NEW_ANALYSIS, request_body
-from services.miner.pages import decode_cursor, encode_cursor, page_of
 from services.miner.problems import Refusal, documented
 from services.miner.summaries import Summary
 from shared.domain import paths

@@ -12,7 +12,7 @@ from fastapi import APIRouter, Depends, Header, Query
 from pydantic import BaseModel, ConfigDict
 
 from services.miner.context import TheCaller, ThePorts
-from services.miner.pages import Place, decode_cursor, encode_cursor
+from services.miner.cursors import Place, decode_cursor, encode_cursor
 from services.miner.problems import documented, not_found
 from services.miner.summaries import Unconfirmed
 from shared.domain import paths

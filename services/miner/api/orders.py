@@ -22,8 +22,8 @@ from services.miner.context import (
     loaded_order,
     parse,
 )
+from services.miner.cursors import decode_cursor, encode_cursor, page_of
 from services.miner.openapi import NEW_ORDER, request_body
-from services.miner.pages import decode_cursor, encode_cursor, page_of
 from services.miner.problems import Refusal, documented
 from shared.domain import paths
 from shared.domain.cache import CacheStatus, Missing

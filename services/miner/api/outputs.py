@@ -14,7 +14,7 @@ from fastapi.responses import Response, StreamingResponse
 from pydantic import BaseModel, Field
 
 from services.miner.context import TheAnalysis, ThePorts, loaded
-from services.miner.pages import decode_cursor, encode_cursor, slice_of
+from services.miner.cursors import decode_cursor, encode_cursor, slice_of
 from services.miner.problems import Refusal, documented, not_found
 from shared.domain.analysis import Analysis, Output
 from shared.domain.errors import Permanent
