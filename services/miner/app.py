@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter, FastAPI
+from collections.abc import Callable
+
+from fastapi import APIRouter, Depends, FastAPI
 from pydantic import BaseModel
 
 from services.miner import openapi, problems
@@ -19,7 +21,11 @@ from services.miner.api import (
     saved_filters,
     variants,
 )
+from services.miner.auth.guard import guard
+from services.miner.auth.permissions import of_routes
 from services.miner.observed import Observed
+from shared import runtime
+from shared.ports import Ports
 from shared.runtime import Settings, set_up_logs
 
 DESCRIPTION = """\
@@ -34,12 +40,16 @@ class Health(BaseModel):
     status: str = "ok"
 
 
-def create_app() -> FastAPI:
-    """The adapters are built at the first request and not here: the stack makes the app before it is up."""
+def create_app(ports: Callable[[], Ports] = runtime.ports) -> FastAPI:
+    """The adapters are built at the first request and not here: the stack makes the app before it is up.
+
+    Raises TableIncomplete for a route that the permission table does not know.
+    """
     app = FastAPI(
         title="iflow", version="1.0.0", description=DESCRIPTION, separate_input_output_schemas=False,
-        redirect_slashes=False,
+        redirect_slashes=False, dependencies=[Depends(guard)],
     )
+    app.state.ports = ports
     problems.install(app)
     app.add_middleware(Observed)
     api = APIRouter(prefix="/api/v1")
@@ -50,6 +60,7 @@ def create_app() -> FastAPI:
     api.include_router(variants.details)
     app.include_router(api)
     app.add_api_route("/healthz", health, tags=["health"])
+    app.state.permissions = of_routes(app.routes)
     app.openapi = lambda: openapi.describe(app)  # type: ignore[method-assign]
     return app
 

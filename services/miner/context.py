@@ -8,63 +8,63 @@ from typing import Annotated, Any, TypeVar
 from fastapi import Depends, Header, Path, Request
 from pydantic import BaseModel, ValidationError
 
+from services.miner.auth.guard import Admitted
+from services.miner.auth.person import Person
 from services.miner.problems import Refusal, not_found
-from shared import runtime
 from shared.domain import paths
 from shared.domain.analysis import Analysis
 from shared.domain.json_text import read_json
 from shared.domain.order import Order
 from shared.domain.project import Project
-from shared.domain.request import CONTROL, MAX_REQUEST_BYTES, RequestRefused, reasons_of
+from shared.domain.request import MAX_REQUEST_BYTES, RequestRefused, reasons_of
 from shared.ports import Ports, Stored
 from shared.steps.orders import LoadedOrder, order_named
-from shared.steps.projects import project as find_project
 from shared.steps.store import Loaded
 
 Model = TypeVar("Model", bound=BaseModel)
 MOST_DISCARDED_BYTES = 50_000_000
 """Of a body that is too large: read on and thrown away, since a client that is cut off never sees the answer."""
 
-ANONYMOUS = "anonymous"
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
-def the_ports() -> Ports:
+def the_ports(request: Request) -> Ports:
     """Raises Unavailable when the stack is not up."""
-    return runtime.ports()
+    ports: Ports = request.app.state.ports()
+    return ports
 
 
 ThePorts = Annotated[Ports, Depends(the_ports)]
 
 
-def the_project(
-    ports: ThePorts,
-    x_project_id: Annotated[str | None, Header(description="The project that the request is about.")] = None,
-) -> Project:
-    if not x_project_id:
-        raise Refusal(400, "project-missing", "The header X-Project-ID is missing; name the project in it.")
-    found = find_project(ports, x_project_id)
-    if found is None:
-        raise not_found(f"project {x_project_id!r}; GET /api/v1/projects lists those there are")
-    return found
+def the_person(request: Request) -> Person:
+    """Who the guard admitted."""
+    admitted: Admitted = request.state.admitted
+    return admitted.person
 
 
-TheProject = Annotated[Project, Depends(the_project)]
+ThePerson = Annotated[Person, Depends(the_person)]
 
 
-def the_caller(
-    x_requested_by: Annotated[str | None, Header(
-        max_length=200, description="Who asks (an e-mail address); stands in the document's history."
-    )] = None,
-) -> str:
-    """As the caller says, until tokens say it: the service listens on loopback only."""
-    name = (x_requested_by or "").strip()
-    if CONTROL.search(name):
-        raise Refusal(400, "bad-parameter", "The header X-Requested-By holds a control character.")
-    return name or ANONYMOUS
+def the_caller(person: ThePerson) -> str:
+    """Their e-mail address: stands in histories as who did it."""
+    return person.email
 
 
 TheCaller = Annotated[str, Depends(the_caller)]
+
+
+def the_project(
+    request: Request,
+    _: Annotated[str | None, Header(alias="X-Project-ID", description="The project that the request is about.")] = None,
+) -> Project:
+    """The guard has found it, and the person may in it what the route takes."""
+    admitted: Admitted = request.state.admitted
+    assert admitted.project is not None, f"no permission about a project: {request.url.path}"
+    return admitted.project
+
+
+TheProject = Annotated[Project, Depends(the_project)]
 
 
 def the_analysis(

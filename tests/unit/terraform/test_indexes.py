@@ -25,7 +25,6 @@ from typing import Any
 import httpx
 import pytest
 
-from services.miner import context
 from services.miner.app import create_app
 from services.miner.listing import Filters
 from services.reconciler import handler as reconciler
@@ -139,8 +138,7 @@ def _filters() -> Iterator[Filters]:
 
 
 async def _ask_the_api(ports: Ports) -> None:
-    app = create_app()
-    app.dependency_overrides[context.the_ports] = lambda: ports
+    app = create_app(lambda: ports)
     here = {"X-Project-ID": PROJECT.id}
     routes: list[tuple[str, dict[str, str]]] = [
         ("/projects", {}), ("/pipelines", here), ("/pipelines/calls", here), ("/analyses", here),

@@ -1,0 +1,1 @@
+"""Who asks, and what they may: identities, sessions, the permission table, and the one dependency that applies it."""

@@ -1,0 +1,140 @@
+"""THE permission table: what each route needs. A route without a line here fails when the app is made.
+
+Which role a permission takes is said in LEAST_ROLE. Superadmins may everything, in every project.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from enum import StrEnum
+
+from fastapi.routing import APIRoute, iter_route_contexts
+from starlette.routing import BaseRoute
+
+from shared.domain.member import Role
+
+
+class Permission(StrEnum):
+    PUBLIC = "public"
+    """Anybody, signed in or not: nothing of any tenant is in the answer."""
+    SIGNED_IN = "signed_in"
+    """Any person, about no project, or about their own."""
+    SEE = "see"
+    """Lists, documents and variants, on the screen."""
+    READ_FILES = "read_files"
+    """Files, logs, archives and exports: what can be carried away."""
+    WORK = "work"
+    """Ask for analyses and orders, change, cancel and rerun them."""
+    MANAGE = "manage"
+    """Members, pipelines, the audit trail."""
+    OPERATE = "operate"
+    """Rejections, dead letters, cancels: of the project that is named; of all, for superadmins, if none is."""
+    EVERYTHING = "everything"
+    """Superadmins alone."""
+
+
+LEAST_ROLE: Mapping[Permission, Role] = {
+    Permission.SEE: Role.DEMO_VIEWER,
+    Permission.READ_FILES: Role.VIEWER,
+    Permission.WORK: Role.EDITOR,
+    Permission.MANAGE: Role.ADMIN,
+    Permission.OPERATE: Role.ADMIN,
+}
+"""Those that are about a project."""
+
+_P = Permission
+API = "/api/v1"
+TABLE: Mapping[str, Permission] = {
+    # -- without a project
+    "GET /healthz": _P.PUBLIC,
+    "GET /openapi.json": _P.PUBLIC,
+    "GET /docs": _P.PUBLIC,
+    "GET /docs/oauth2-redirect": _P.PUBLIC,
+    "GET /redoc": _P.PUBLIC,
+    f"GET {API}/projects": _P.SIGNED_IN,
+    f"POST {API}/projects": _P.EVERYTHING,
+    f"POST {API}/events": _P.EVERYTHING,
+
+    # -- analyses
+    f"GET {API}/analyses": _P.SEE,
+    f"POST {API}/analyses": _P.WORK,
+    f"GET {API}/analyses/{{analysis}}": _P.SEE,
+    f"POST {API}/analyses/{{analysis}}/cancel": _P.WORK,
+    f"POST {API}/analyses/{{analysis}}/rerun": _P.WORK,
+    f"POST {API}/analyses/{{analysis}}/ingest": _P.WORK,
+    f"GET {API}/analyses/{{analysis}}/outputs": _P.SEE,
+    f"GET {API}/analyses/{{analysis}}/outputs/{{path}}": _P.READ_FILES,
+    f"GET {API}/analyses/{{analysis}}/logs": _P.READ_FILES,
+    f"GET {API}/analyses/{{analysis}}/variants": _P.SEE,
+    f"GET {API}/analyses/{{analysis}}/variants/facets": _P.SEE,
+    f"GET {API}/analyses/{{analysis}}/variants/export": _P.READ_FILES,
+    f"GET {API}/analyses/{{analysis}}/variants/{{key}}": _P.SEE,
+
+    # -- orders
+    f"GET {API}/orders": _P.SEE,
+    f"POST {API}/orders": _P.WORK,
+    f"GET {API}/orders/{{order}}": _P.SEE,
+    f"PATCH {API}/orders/{{order}}": _P.WORK,
+    f"POST {API}/orders/{{order}}/transition": _P.WORK,
+    f"POST {API}/orders/{{order}}/cache": _P.WORK,
+    f"GET {API}/orders/{{order}}/variants": _P.SEE,
+    f"GET {API}/orders/{{order}}/variants/facets": _P.SEE,
+    f"GET {API}/orders/{{order}}/variants/export": _P.READ_FILES,
+    f"GET {API}/orders/{{order}}/variants/{{key}}": _P.SEE,
+
+    # -- pipelines, panels, saved filters
+    f"GET {API}/pipelines": _P.SEE,
+    f"POST {API}/pipelines": _P.MANAGE,
+    f"GET {API}/pipelines/{{pipeline}}": _P.SEE,
+    f"GET {API}/panels": _P.SEE,
+    f"POST {API}/panels": _P.WORK,
+    f"GET {API}/panels/{{panel}}": _P.SEE,
+    f"GET {API}/filters": _P.SEE,
+    f"POST {API}/filters": _P.WORK,
+    f"GET {API}/filters/{{name}}": _P.SEE,
+    f"PUT {API}/filters/{{name}}": _P.WORK,
+    f"DELETE {API}/filters/{{name}}": _P.WORK,
+
+    # -- for operators
+    f"GET {API}/ops/rejections": _P.OPERATE,
+    f"GET {API}/ops/rejections/{{rejection}}": _P.OPERATE,
+    f"GET {API}/ops/dead-letters": _P.OPERATE,
+    f"GET {API}/ops/dead-letters/{{letter}}": _P.OPERATE,
+    f"POST {API}/ops/dead-letters/{{letter}}/replay": _P.OPERATE,
+    f"GET {API}/ops/cancels": _P.OPERATE,
+    f"POST {API}/ops/reconcile": _P.EVERYTHING,
+}
+"""`METHOD path template`; a HEAD is its GET."""
+
+
+class TableIncomplete(Exception):
+    """A route without a line, a line without a route, or a route that cannot be guarded."""
+
+
+def of_routes(routes: Sequence[BaseRoute]) -> dict[int, Permission]:
+    """The permission of each route, by the route's `id()`: what a request's scope has is the route itself.
+
+    Raises TableIncomplete.
+    """
+    found: dict[int, Permission] = {}
+    lines = set()
+    for route, line in lines_of(routes):
+        if line not in TABLE:
+            raise TableIncomplete(f"services/miner/auth/permissions.py has no line for {line!r}")
+        permission = TABLE[line]
+        if not isinstance(route, APIRoute) and permission is not Permission.PUBLIC:
+            raise TableIncomplete(f"{line!r} is no route of FastAPI's: no dependency guards it, so it must be public")
+        if found.setdefault(id(route), permission) is not permission:
+            raise TableIncomplete(f"{line!r} is a route with two permissions; give it two functions")
+        lines.add(line)
+    if left := sorted(TABLE.keys() - lines):
+        raise TableIncomplete(f"services/miner/auth/permissions.py has lines without a route: {left}")
+    return found
+
+
+def lines_of(routes: Sequence[BaseRoute]) -> Iterator[tuple[BaseRoute, str]]:
+    """Every route with its line of the table, once for each of its methods."""
+    for context in iter_route_contexts(routes):
+        path = context.path_format or context.path or ""
+        for method in sorted((context.methods or {"GET"}) - {"HEAD"}) or ["GET"]:
+            yield context.route, f"{method} {path}"
