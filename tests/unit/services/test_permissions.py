@@ -22,7 +22,7 @@ def test_an_app_with_a_route_that_the_table_does_not_know_is_not_made() -> None:
     router = APIRouter(prefix="/api/v1/news")
     router.add_api_route("/{id}", lambda: None)
     app.include_router(router)
-    with pytest.raises(TableIncomplete, match="no line for 'GET /api/v1/news/{id}'"):
+    with pytest.raises(TableIncomplete, match=r"no line for .GET /api/v1/news/\{id\}"):
         of_routes(app.routes)
 
 
