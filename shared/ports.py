@@ -61,12 +61,12 @@ class Delete:
 
 
 Write = Create | Update | Delete
-Operator = Literal["==", "in", "<", "<=", ">", ">=", "array_contains"]
+Operator = Literal["==", "in", "<", "<=", ">", ">=", "array_contains", "contains"]
 
 
 @dataclass(frozen=True)
 class Where:
-    """`field` is a dotted path inside the document, such as `pipeline.slug`."""
+    """`field` is a dotted path inside the document, such as `pipeline.slug`. `contains` is of a part of a text."""
 
     field: str
     op: Operator
@@ -97,7 +97,8 @@ class Query:
 
 @dataclass(frozen=True)
 class Page:
-    """`next` is None on the last page, and only there."""
+    """`next` is None on the last page, and only there. A page that has one may hold fewer than were asked for, where
+    the store had to look at too many that do not match."""
 
     items: tuple[Stored, ...]
     next: tuple[Any, ...] | None
@@ -107,6 +108,10 @@ class Documents(Protocol):
     def get(self, path: str) -> Stored | None: ...
 
     def query(self, query: Query) -> Page: ...
+
+    def count(self, query: Query) -> int | None:
+        """How many match, counted no further than `query.limit`; order and cursor are passed over. None when the store
+        could tell only by reading them."""
 
     def commit(self, writes: Sequence[Write]) -> tuple[str, ...]:
         """All or nothing: the new version of each document written ("" for a Delete).

@@ -179,7 +179,7 @@ def _embedded(settings: Settings) -> Ports:
     from shared.adapters.google.batch import BatchEngine, local_client
 
     return Ports(
-        documents=SqliteDocuments(settings.state_dir / "documents.db", topology().indexes),
+        documents=SqliteDocuments(settings.state_dir / "documents.db", topology().indexes, topology().lists),
         bus=embedded_bus(settings),
         objects=DirectoryObjects(settings.objects_dir),
         engine=BatchEngine(local_client(_batch_address(settings))),

@@ -89,11 +89,28 @@ class Schedule(_Part):
 
 
 class Index(_Part):
-    """`fields` are dotted paths, ` desc` behind those that are read downwards."""
+    """`fields` are dotted paths, ` desc` behind those that are read downwards, ` contains` behind arrays."""
 
     collection: str
     group: bool = False
     fields: tuple[str, ...]
+
+
+class Listing(_Part):
+    """A list that people filter and sort as they like: an index for each order, and for each order behind each field
+    that equalities are on. Several equalities are merged."""
+
+    collection: str
+    equal: tuple[str, ...]
+    orders: tuple[tuple[str, ...], ...]
+
+    @property
+    def indexes(self) -> tuple[Index, ...]:
+        return tuple(
+            Index(collection=self.collection, fields=(*first, *order))
+            for order in self.orders for first in ((), *((field,) for field in self.equal))
+            if first != (order[0].split(" ")[0],)
+        )
 
 
 class Grants(_Part):
@@ -145,6 +162,12 @@ class Topology(_Part):
     exemptions: tuple[Exemption, ...] = ()
     ttl: tuple[Ttl, ...] = ()
     indexes: tuple[Index, ...]
+    lists: tuple[Listing, ...] = ()
+
+    @property
+    def every_index(self) -> tuple[Index, ...]:
+        """Those of the lists, too."""
+        return tuple(dict.fromkeys([*self.indexes, *(index for listing in self.lists for index in listing.indexes)]))
 
     @model_validator(mode="after")
     def _names_exist(self) -> Topology:

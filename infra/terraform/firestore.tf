@@ -41,8 +41,9 @@ resource "google_firestore_index" "composite" {
     for_each = each.value.fields
 
     content {
-      field_path = fields.value.path
-      order      = fields.value.order
+      field_path   = fields.value.path
+      order        = fields.value.order
+      array_config = fields.value.array
     }
   }
 }

@@ -50,20 +50,32 @@ locals {
   ]...)
 
   # ---- Firestore ----------------------------------------------------------------------------------------------------
-  # `fields: [status, created_at desc]`, group or not, as one name for each.
-  indexes = {
-    for index in local.topology.indexes :
-    join(" ", concat([index.collection], try(index.group, false) ? ["group"] : [], index.fields)) => {
-      collection = index.collection
-      scope      = try(index.group, false) ? "COLLECTION_GROUP" : "COLLECTION"
-      fields = [
-        for field in index.fields : {
-          path  = split(" ", field)[0]
-          order = endswith(field, " desc") ? "DESCENDING" : "ASCENDING"
-        }
+  # Of a list, an index for each order, alone and behind each field that an equality is on.
+  listed_indexes = flatten([
+    for list in local.topology.lists : [
+      for order in list.orders : [
+        for first in concat([[]], [for field in list.equal : [field] if split(" ", field)[0] != split(" ", order[0])[0]]) :
+        { collection = list.collection, fields = concat(first, order) }
       ]
+    ]
+  ])
+
+  # `fields: [status, created_at desc]`, group or not, as one name for each. What a list has, too, is the same one.
+  indexes = merge([
+    for index in concat(local.topology.indexes, local.listed_indexes) : {
+      (join(" ", concat([index.collection], try(index.group, false) ? ["group"] : [], index.fields))) = {
+        collection = index.collection
+        scope      = try(index.group, false) ? "COLLECTION_GROUP" : "COLLECTION"
+        fields = [
+          for field in index.fields : {
+            path  = split(" ", field)[0]
+            order = endswith(field, " contains") ? null : endswith(field, " desc") ? "DESCENDING" : "ASCENDING"
+            array = endswith(field, " contains") ? "CONTAINS" : null
+          }
+        ]
+      }
     }
-  }
+  ]...)
 
   # Firestore refuses a composite index of one field: those are settings of the field, of which it makes the ones of
   # scope COLLECTION by itself, unless the field (or what it lies in) is exempt.

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from enum import StrEnum
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 from pydantic import Field
 
@@ -17,6 +17,7 @@ from shared.domain.cache import Built
 from shared.domain.clock import Time
 from shared.domain.events import Event
 from shared.domain.job import JobState
+from shared.domain.listed import Listed, listed
 from shared.domain.part import Change, Lease, Part, Recorded
 from shared.domain.pipeline import OutputKind
 from shared.domain.request import Origin, Sample
@@ -202,7 +203,8 @@ class Ingest(Part):
 
 class Analysis(Recorded):
     """`inputs_size` in bytes of JSON. With an `inputs_path`, `inputs` and `input_files` are only what fits of what lies
-    there; `input_files_total`, `outputs_total` and `history_total` count the whole lists."""
+    there; `input_files_total`, `outputs_total` and `history_total` count the whole lists. `listed` follows from the
+    rest, and is what it should be in the document only."""
 
     id: str
     project: str
@@ -248,6 +250,14 @@ class Analysis(Recorded):
     updated_at: Time
     started_at: Time | None = None
     finished_at: Time | None = None
+    listed: Listed = Listed()
+
+    def to_document(self) -> dict[str, Any]:
+        return super(Analysis, self.changed(listed=listed(self))).to_document()
+
+    @classmethod
+    def from_document(cls, data: Mapping[str, Any]) -> Self:
+        return super().from_document({**data, "listed": {}})
 
     @property
     def doc_path(self) -> str:

@@ -21,13 +21,19 @@ from shared.adapters.memory.documents import MemoryDocuments
 from shared.adapters.memory.objects import MemoryObjects
 from shared.domain.events import Topic
 from shared.ports import Documents, Objects
-from shared.topology import Retry, SubscriptionSpec, TopicSpec, Topology, topology
+from shared.topology import Listing, Retry, SubscriptionSpec, TopicSpec, Topology, topology
 from tests.contract.clock import FakeClock
 from tests.contract.emulators import a_google_project
+
+COLUMNS = Listing(
+    collection="analyses", equal=("pipeline.slug", "status", "tags", "m.s"), orders=(("n", "s", "x", "y", "at"),)
+)
+"""What the suite asks for by, so that the columns answer it and not the documents' JSON."""
 
 DOCUMENTS: dict[str, Callable[[pytest.FixtureRequest, Path], Documents]] = {
     "memory": lambda _, __: MemoryDocuments(),
     "embedded": lambda _, folder: SqliteDocuments(folder / "documents.db", topology().indexes),
+    "embedded, in columns": lambda _, folder: SqliteDocuments(folder / "documents.db", (), (COLUMNS,)),
     "google": lambda request, _: firestore_documents(request.getfixturevalue("firestore_address")),
 }
 PulledBus = MemoryBus | SqliteBus  # publishing is the port; pulling is what a dispatcher needs of either

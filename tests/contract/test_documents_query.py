@@ -167,3 +167,33 @@ def test_a_full_last_page_has_no_next(documents: Documents) -> None:
     assert documents.query(Query(HERE, limit=2)).next is None
     assert documents.query(Query(HERE, limit=1)).next is not None
     assert documents.query(Query("projects/none/analyses")).next is None
+
+
+def test_a_text_contains_its_parts_and_nothing_else_contains_any(documents: Documents) -> None:
+    texts = {"a": "wgs-12-a", "b": "wgs-21", "c": None, "d": 12, "e": ["12"], "g": "%12"}
+    put(documents, f={}, **{name: {"s": text} for name, text in texts.items()})
+    assert ids(documents, Where("s", "contains", "12")) == ["a", "g"]
+    assert ids(documents, Where("s", "contains", "%")) == ["g"]
+    assert ids(documents, Where("s", "contains", "12"), Where("s", "contains", "gs-")) == ["a"]
+
+
+def test_two_arrays_parts_and_ranges_beside_the_order_hold_together(documents: Documents) -> None:
+    put(documents, **{
+        f"d{n:02}": {"tags": ["odd" if n % 2 else "even", f"t{n % 3}"], "n": n, "x": -n} for n in range(30)
+    })
+    both = (Where("tags", "array_contains", "odd"), Where("tags", "array_contains", "t0"))
+    order = (Order("x", descending=True),)
+    assert in_pages(documents, Query(HERE, both, order, 2)) == [f"{HERE}/d{n:02}" for n in (3, 9, 15, 21, 27)]
+    between = (*both, Where("n", ">=", 5), Where("n", "<", 21))
+    assert in_pages(documents, Query(HERE, between, order, 1)) == [f"{HERE}/d{n:02}" for n in (9, 15)]
+
+
+def test_a_count_is_of_what_matches_and_ends_at_the_limit(documents: Documents) -> None:
+    put(documents, **{f"d{n}": {"status": "failed" if n % 2 else "running", "n": n} for n in range(9)})
+    assert documents.count(Query(HERE, limit=100)) == 9
+    assert documents.count(Query(HERE, (Where("status", "==", "failed"),), (Order("at"),), limit=100)) == 4
+    above = (Where("status", "in", ["failed", "running"]), Where("n", ">", 2))
+    assert documents.count(Query(HERE, above, limit=100)) == 6
+    assert documents.count(Query(HERE, limit=5)) == 5
+    assert documents.count(Query("projects/q/analyses", limit=5)) == 0
+    assert documents.count(Query(HERE, (Where("status", "in", []),), limit=5)) == 0

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from shared.domain.analysis import Failure, FailureKind, Metrics, PipelineRun, Status
+from shared.domain.analysis import CostSeen, Failure, FailureKind, Ingest, IngestStatus, Metrics, PipelineRun, Status
 from shared.domain.failure import HINTS
 from shared.domain.job import JobState
 from shared.domain.request import Origin, Role, Sample
@@ -142,13 +142,16 @@ def test_a_text_is_found_over_the_whole_list_and_a_next_page_only_if_there_is_mo
 def test_each_filter_shows_what_it_says(stack: Stack) -> None:
     project = stack.add_project("each")
     samples = (Sample(name="HG002", role=Role.PROBAND), Sample(name="HG003", role=Role.FATHER))
-    ordered: dict[str, Any] = {"origin": Origin.ORDER, "order_id": "o-1"}
-    plant(stack, an_old_one(project, "WGS 12/A", samples=samples, created_at=at(1), **ordered))
-    plant(stack, an_old_one(project, "Other", created_at=at(2)))
+    ordered: dict[str, Any] = {"origin": Origin.ORDER, "order_id": "o-1", "rerun_of": "old", "created_by": "eve@lab"}
+    failed = {"ingest": Ingest(status=IngestStatus.FAILED), "finished_at": at(7)}
+    plant(stack, an_old_one(project, "WGS 12/A", samples=samples, created_at=at(1), **ordered, **failed))
+    plant(stack, an_old_one(project, "Other", created_at=at(2), finished_at=at(3)))
     for parameters in (
         {"sample": "HG003"}, {"origin": "order"}, {"order": "o-1"},
         {"text": "wgs-12"}, {"text": "12/"}, {"text": "WGS"},
         {"created_to": at(2).isoformat()}, {"created_to": "2026-11-25T08:00:02"},
+        {"rerun_of": "old"}, {"started_by": "eve@lab"}, {"finished_from": at(4).isoformat()},
+        {"finished_to": at(9).isoformat(), "text": "12/a", "sample": "HG002"}, {"tab": "needs_attention"},
         {"sort": "-run_seconds", "sample": "HG002"}, {"sort": "-run_seconds", "created_to": at(2).isoformat()},
     ):
         assert names(stack, project, **parameters) == ["WGS 12/A"], parameters
@@ -185,3 +188,47 @@ def test_a_list_carries_nothing_long(stack: Stack) -> None:
     assert item["failure"] == {"kind": "exit_code", "exit_code": 1}
     assert not {"inputs", "outputs", "history", "unsent"} & set(item)
     assert len(answer.content) < 2_000
+
+
+def test_mine_are_those_that_the_caller_asked_for(stack: Stack) -> None:
+    project = stack.add_project("mine")
+    plant(stack, an_old_one(project, "hers", created_by="ada@lab.example"))
+    plant(stack, an_old_one(project, "his", created_by="bob@lab.example"))
+    headers = {"X-Project-ID": project, "X-Requested-By": "bob@lab.example"}
+    answer = stack.client.get("/analyses", params={"started_by": "me"}, headers=headers)
+    assert [item["display_id"] for item in answer.json()["items"]] == ["his"]
+
+
+def test_each_tab_is_counted_under_the_same_filters(stack: Stack) -> None:
+    project = stack.add_project("counts")
+    for number, status in enumerate(Status, start=1):
+        many(stack, project, number, f"{status} hay", status)
+    many(stack, project, 2, "needle", Status.FAILED)
+    headers = {"X-Project-ID": project}
+    whole = stack.client.get("/analyses-counts", params={"tab": "failed", "limit": 1}, headers=headers).json()["tabs"]
+    assert {tab: found["count"] for tab, found in whole.items()} == {
+        "all": 17, "in_progress": 3, "completed": 3, "failed": 6, "cancelled": 5, "needs_attention": 6,
+    }
+    assert not any(found["more"] for found in whole.values())
+    answer = stack.client.get("/analyses-counts", params={"pipeline": "calls", "status": "failed"}, headers=headers)
+    assert {tab: found["count"] for tab, found in answer.json()["tabs"].items()} == {
+        "all": 6, "in_progress": 0, "completed": 0, "failed": 6, "cancelled": 0, "needs_attention": 6,
+    }
+
+
+@pytest.mark.parametrize(
+    "name", ["created_at", "started_at", "finished_at", "run_seconds", "cost", "status", "pipeline"]
+)
+def test_a_list_is_sorted_both_ways(stack: Stack, name: str) -> None:
+    project = stack.add_project(f"sort-{name.replace('_', '-')}")
+    places = {"low": (1, Status.CANCELLED, "a"), "mid": (2, Status.FAILED, "b"), "top": (3, Status.SUCCEEDED, "c")}
+    for label, (number, status, pipeline) in places.items():
+        cost = CostSeen(amount=number / 7, currency="USD", billed_seconds=1.0, complete=True)
+        plant(stack, an_old_one(
+            project, label, status, created_at=at(number), started_at=at(number), finished_at=at(number),
+            metrics=Metrics(run_seconds=number, cost=cost),
+            pipeline=PipelineRun(slug=pipeline, version="1.0.0", definition={}),
+        ))
+    assert names(stack, project, sort=name) == ["low", "mid", "top"]
+    found = [item["display_id"] for page in pages(stack, project, sort=f"-{name}", limit=1) for item in page["items"]]
+    assert found == ["top", "mid", "low"]

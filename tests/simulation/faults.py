@@ -135,6 +135,9 @@ class FaultyDocuments:
     def query(self, query: Query) -> Page:
         return self.faults.call("documents.query", query.collection, lambda: self.inner.query(query))
 
+    def count(self, query: Query) -> int | None:
+        return self.faults.call("documents.count", query.collection, lambda: self.inner.count(query))
+
     def commit(self, writes: Sequence[Write]) -> tuple[str, ...]:
         def effect() -> tuple[str, ...]:
             versions = self.inner.commit(writes)

@@ -20,11 +20,9 @@ from services.miner.context import (
     loaded,
     parse,
 )
-from services.miner.cursors import decode_cursor, encode_cursor, page_of
-from services.miner.listing import Filters
+from services.miner.listing import AnalysisPage, Filters, TabCounts, list_page, tab_counts
 from services.miner.openapi import NEW_ANALYSIS, request_body
 from services.miner.problems import Refusal, documented
-from services.miner.summaries import Summary
 from shared.domain import paths
 from shared.domain.analysis import Analysis, Status
 from shared.domain.events import EventType, event_about
@@ -38,13 +36,6 @@ from shared.steps.store import Loaded, as_stored, decide, load
 
 router = APIRouter(prefix="/analyses", tags=["analyses"])
 SOURCE = "REST"
-
-
-class AnalysisPage(BaseModel):
-    """`next` is the cursor of the following page, and null on the last one."""
-
-    items: list[Summary]
-    next: str | None
 
 
 class IngestAsked(BaseModel):
@@ -76,15 +67,19 @@ def create(project: TheProject, ports: ThePorts, caller: TheCaller, key: TheKey,
 
 
 @router.get("", responses=documented(400, 404, 503))
-def list_analyses(filters: Annotated[Filters, Query()], project: TheProject, ports: ThePorts) -> AnalysisPage:
+def list_analyses(
+    filters: Annotated[Filters, Query()], project: TheProject, ports: ThePorts, caller: TheCaller
+) -> AnalysisPage:
     """The project's analyses that all filters hold for, without inputs, outputs and history."""
-    asked = filters.asked(project.id)
-    after = decode_cursor(filters.cursor, asked)
-    items, place = page_of(ports.documents, filters.query(project.id, after), filters.keep())
-    return AnalysisPage(
-        items=[Summary.model_validate(stored.data) for stored in items],
-        next=encode_cursor(place, asked) if place else None,
-    )
+    return list_page(ports.documents, project.id, filters.of(caller))
+
+
+@router.get("-counts", responses=documented(400, 404, 503))
+def count_analyses(
+    filters: Annotated[Filters, Query()], project: TheProject, ports: ThePorts, caller: TheCaller
+) -> TabCounts:
+    """How many analyses each tab of the list holds under these filters; tab, sort and page are passed over."""
+    return tab_counts(ports.documents, project.id, filters.of(caller))
 
 
 @router.get("/{analysis}", response_model=Analysis,

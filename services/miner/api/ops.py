@@ -169,7 +169,7 @@ def _page(ports: Ports, scope: str, family: str, limit: int, cursor: str | None)
 
 def _ask(ports: Ports, query: DocumentQuery, cursor: str | None) -> tuple[Page, str | None]:
     asked: dict[str, Any] = {"collection": query.collection, "order": query.order[0].field}
-    after: Place | None = decode_cursor(cursor, asked)
+    after: Place | None = decode_cursor(cursor, asked, parts=2)
     page = ports.documents.query(replace(query, after=after))
     return page, encode_cursor(page.next, asked) if page.next else None
 

@@ -22,7 +22,7 @@ from services.miner.context import (
     loaded_order,
     parse,
 )
-from services.miner.cursors import decode_cursor, encode_cursor, page_of
+from services.miner.cursors import decode_cursor, encode_cursor
 from services.miner.openapi import NEW_ORDER, request_body
 from services.miner.problems import Refusal, documented
 from shared.domain import paths
@@ -130,11 +130,11 @@ def list_orders(
     asked = {"list": "orders", "project": project.id, "status": status}
     where = (Where("status", "==", status),) if status else ()
     order = (By("created_at", descending=True),)
-    query = Query(paths.orders(project.id), where, order, limit, decode_cursor(cursor, asked))
-    items, place = page_of(ports.documents, query)
+    query = Query(paths.orders(project.id), where, order, limit, decode_cursor(cursor, asked, parts=2))
+    page = ports.documents.query(query)
     return OrderPage(
-        items=[OrderShort.model_validate(stored.data) for stored in items],
-        next=encode_cursor(place, asked) if place else None,
+        items=[OrderShort.model_validate(stored.data) for stored in page.items],
+        next=encode_cursor(page.next, asked) if page.next else None,
     )
 
 

@@ -57,7 +57,7 @@ def list_outputs(
     analysis = loaded(stored).analysis
     asked = {"outputs": analysis.id}
     outputs = every_output(ports, analysis)
-    start, end, place = slice_of(len(outputs), limit, decode_cursor(cursor, asked))
+    start, end, place = slice_of(len(outputs), limit, decode_cursor(cursor, asked, parts=1))
     following = encode_cursor(place, asked) if place else None
     return OutputPage(items=outputs[start:end], total=len(outputs), next=following)
 

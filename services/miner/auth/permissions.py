@@ -57,6 +57,7 @@ TABLE: Mapping[str, Permission] = {
 
     # -- analyses
     f"GET {API}/analyses": _P.SEE,
+    f"GET {API}/analyses-counts": _P.SEE,
     f"POST {API}/analyses": _P.WORK,
     f"GET {API}/analyses/{{analysis}}": _P.SEE,
     f"POST {API}/analyses/{{analysis}}/cancel": _P.WORK,

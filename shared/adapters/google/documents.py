@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 from google.api_core.exceptions import (
@@ -27,8 +28,9 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from shared.adapters.google.calls import ATTEMPTS, ONCE, Failure, attempt, failed, pause_s
 from shared.adapters.google.listener import listen
-from shared.adapters.google.queries import asked_of, page_of, stored_of, version_of
+from shared.adapters.google.queries import asked_of, divided, page_of, stored_of, version_of
 from shared.adapters.google.values import encode
+from shared.adapters.matching import holds
 from shared.domain.errors import Conflict, Permanent, TooLarge, Unavailable
 from shared.ports import Create, Delete, Page, Query, Stored, Write
 
@@ -37,6 +39,9 @@ MAX_COMMIT_BYTES = 10 * 1_048_576
 
 CONTENDED_ATTEMPTS = 6
 """ABORTED says that others hold the documents and that nothing was written, so it is tried again here (C83)."""
+
+LOOKED_AT = 10
+"""Documents read for each that is asked for, at most: where Firestore cannot say a condition, a page may be short."""
 
 _NEVER = Timestamp(seconds=1)
 """In 1970: no document was updated then. (The emulator takes second 0 for "does not exist".)"""
@@ -72,6 +77,38 @@ class FirestoreDocuments:
         return stored_of(found) if found.exists else None
 
     def query(self, query: Query) -> Page:
+        asked, left = divided(query)
+        if not left:
+            return self._page(asked)
+        found: list[Stored] = []
+        most = LOOKED_AT * (query.limit + 1)
+        while True:
+            page = self._page(replace(asked, limit=min(most, query.limit + 1)))
+            most -= len(page.items)
+            found += [stored for stored in page.items if all(holds(stored.data, where) for where in left)]
+            if len(found) > query.limit or page.next is None:
+                return page_of(asked, found[: query.limit + 1])
+            if most <= 0:
+                return Page(tuple(found), page.next)
+            asked = replace(asked, after=page.next)
+
+    def count(self, query: Query) -> int | None:
+        """By Firestore's own aggregation: a read for each thousand that are counted."""
+        served, left = divided(replace(query, order=(), after=None))
+        if left:
+            return None
+        if (asked := asked_of(self._client, served, one_more=False)) is None:
+            return 0
+        counted = asked.count()
+        try:
+            found = attempt(lambda: counted.get(retry=ONCE, timeout=self._read_s), _PASSING)
+        except FailedPrecondition as error:
+            raise Permanent(f"Firestore has no index to count {query}: {error.message}") from error
+        except (GoogleAPICallError, RetryError) as error:
+            raise failed("Firestore", f"count {query.collection}", error) from error
+        return int(found[0][0].value)
+
+    def _page(self, query: Query) -> Page:
         if (asked := asked_of(self._client, query)) is None:
             return Page((), None)
         try:
@@ -110,7 +147,10 @@ class FirestoreDocuments:
         )
 
     def watch(self, query: Query) -> Iterator[Page]:
-        """Raises Unavailable when the listener cannot be begun again after it broke, tried as often as a read."""
+        """Raises Unavailable when the listener cannot be begun again after it broke, tried as often as a read, and
+        Permanent for a query that Firestore alone cannot answer."""
+        if left := divided(query)[1]:
+            raise Permanent(f"Firestore cannot watch {query.collection} by {left}")
         if (asked := asked_of(self._client, query)) is None:
             yield Page((), None)
             return

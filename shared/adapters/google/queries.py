@@ -1,9 +1,15 @@
-"""Our queries as Firestore's, and what it finds as our pages: order, ties, cursors."""
+"""Our queries as Firestore's, and what it finds as our pages: order, ties, cursors.
+
+What one of its queries cannot say is looked at here (https://firebase.google.com/docs/firestore/query-data/queries):
+a part of a text; a second `array_contains`; more alternatives than 30, multiplied; a range on another field than the
+one that is ordered by, which would take an index for each such pair of fields.
+"""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import Any, Literal
 
 from google.cloud import firestore
@@ -11,14 +17,34 @@ from google.cloud.firestore_v1.base_query import FieldFilter
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from shared.adapters.google.values import decode_document
-from shared.ports import Order, Page, Query, Stored
+from shared.ports import Order, Page, Query, Stored, Where
 
 _FIELD = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*")
 _NAME = "__name__"
 _RANGES = frozenset(("<", "<=", ">", ">="))
+_MOST_ALTERNATIVES = 30
 
 
-def asked_of(client: firestore.Client, query: Query) -> Any:
+def divided(query: Query) -> tuple[Query, tuple[Where, ...]]:
+    """What Firestore is asked, and the conditions that are left to be looked at in what it finds."""
+    served: list[Where] = []
+    alternatives = 1
+    ranged = [order.field for order in query.order] or [where.field for where in query.where if where.op in _RANGES]
+    for where in sorted(query.where, key=lambda each: len(each.value) if each.op == "in" else 0):
+        if where.op == "in":
+            alternatives *= max(1, len(where.value))
+        if (
+            where.op == "contains" or (where.op == "in" and alternatives > _MOST_ALTERNATIVES)
+            or (where.op == "array_contains" and any(other.op == "array_contains" for other in served))
+            or (where.op in _RANGES and where.field != ranged[0])
+        ):
+            continue
+        served.append(where)
+    asked = tuple(where for where in query.where if where in served)
+    return replace(query, where=asked), tuple(where for where in query.where if where not in served)
+
+
+def asked_of(client: firestore.Client, query: Query, *, one_more: bool = True) -> Any:
     """Firestore's query, for one document more than the page, which tells whether it is the last one.
 
     None when nothing can match: Firestore refuses an empty `in` and a range beside null.
@@ -40,7 +66,7 @@ def asked_of(client: firestore.Client, query: Query) -> Any:
         *values, tie = query.after
         path = tie if scope == "*" else f"{query.collection}/{tie}"
         asked = asked.start_after([*values, client.document(path)])
-    return asked.limit(query.limit + 1)
+    return asked.limit(query.limit + one_more)
 
 
 def _check(field: str) -> None:

@@ -9,18 +9,17 @@ import json
 import re
 import threading
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
+from shared.adapters.matching import MISSING, holds, rank, value_of
 from shared.domain.errors import Conflict, TooLarge
-from shared.ports import Create, Delete, Page, Query, Stored, Where, Write
+from shared.ports import Create, Delete, Page, Query, Stored, Write
 
 MAX_DOCUMENT_BYTES = 1_048_576
 """Firestore's limit, kept here too, so that what works in a test works when deployed."""
 
 _FIELD = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*")
-_MISSING = object()
-
 
 @dataclass(frozen=True)
 class _Kept:
@@ -53,6 +52,9 @@ class MemoryDocuments:
         items = tuple(kept.stored() for kept in found[: query.limit])
         more = len(found) > query.limit
         return Page(items, _cursor(query, found[query.limit - 1]) if more else None)
+
+    def count(self, query: Query) -> int:
+        return min(query.limit, len(self._in_order(replace(query, order=(), after=None))))
 
     def commit(self, writes: Sequence[Write]) -> tuple[str, ...]:
         texts = [_encode(write) for write in writes]
@@ -108,12 +110,12 @@ class MemoryDocuments:
             found = [
                 kept for path, kept in self._families.get(family, {}).items()
                 if (scope == "*" or path.rpartition("/")[0] == query.collection)
-                and all(_holds(kept.data, where) for where in query.where)
-                and all(_value(kept.data, order.field) is not _MISSING for order in query.order)
+                and all(holds(kept.data, where) for where in query.where)
+                and all(value_of(kept.data, order.field) is not MISSING for order in query.order)
             ]
         found.sort(key=lambda kept: _tie(query, kept.path), reverse=_downwards(query)[-1])
         for order in reversed(query.order):
-            found.sort(key=lambda kept: _rank(_value(kept.data, order.field)), reverse=order.descending)
+            found.sort(key=lambda kept: rank(value_of(kept.data, order.field)), reverse=order.descending)
         if query.after is None:
             return found
         return [kept for kept in found if _is_beyond(query, kept, query.after)]
@@ -136,39 +138,6 @@ def _encode(write: Write) -> str:
 # -- queries ------------------------------------------------------------------------------------------------------
 
 
-def _value(data: Any, field: str) -> Any:
-    for part in field.split("."):
-        if not isinstance(data, Mapping) or part not in data:
-            return _MISSING
-        data = data[part]
-    return data
-
-
-def _rank(value: Any) -> tuple[int, Any]:
-    """Values of different types have an order too: null, numbers, text."""
-    if value is None:
-        return 0, 0
-    return (1, value) if isinstance(value, int | float) else (2, value)
-
-
-def _holds(data: Mapping[str, Any], where: Where) -> bool:
-    """A missing field fulfils nothing; null is equal to null and neither below nor above anything."""
-    value = _value(data, where.field)
-    if value is _MISSING:
-        return False
-    match where.op:
-        case "==":
-            return bool(value == where.value)
-        case "in":
-            return value is not None and value in where.value
-        case "array_contains":
-            return isinstance(value, list) and where.value in value
-    if value is None or where.value is None:
-        return False
-    left, right = _rank(value), _rank(where.value)
-    return {"<": left < right, "<=": left <= right, ">": left > right, ">=": left >= right}[where.op]
-
-
 def _downwards(query: Query) -> list[bool]:
     """The direction of every field, and of the tie-break, which is that of the last."""
     fields = [order.descending for order in query.order]
@@ -181,12 +150,12 @@ def _tie(query: Query, path: str) -> str:
 
 
 def _cursor(query: Query, last: _Kept) -> tuple[Any, ...]:
-    return (*(_value(last.data, order.field) for order in query.order), _tie(query, last.path))
+    return (*(value_of(last.data, order.field) for order in query.order), _tie(query, last.path))
 
 
 def _is_beyond(query: Query, kept: _Kept, after: tuple[Any, ...]) -> bool:
     place = _cursor(query, kept)
     for mine, theirs, down in zip(place, after, _downwards(query), strict=True):
-        if (left := _rank(mine)) != (right := _rank(theirs)):
+        if (left := rank(mine)) != (right := rank(theirs)):
             return left < right if down else left > right
     return False

@@ -5,9 +5,8 @@ Every place that makes a `Query` is run, with the query recorded; a place that n
 query needs is derived by Firestore's rules (https://cloud.google.com/firestore/docs/query-data/index-overview):
 equalities in any order, then what is ordered by; alone in one collection, a field has its index by itself. Several
 equalities before one order are served by merging indexes that each cover some of them and end in that order. That is
-what keeps the list's 32 combinations of filters times two orders at a dozen indexes; its price is that Firestore walks
-the rarest of them and skips what the others do not have, so combinations of which each alone is common are slower. The
-commonest pair, status and pipeline, therefore has an index of its own.
+what keeps the list's combinations of filters and orders at nine indexes an order; its price is that Firestore walks the
+rarest of them and skips what the others do not have, so combinations of which each alone is common are slower.
 """
 
 from __future__ import annotations
@@ -26,10 +25,11 @@ import httpx
 import pytest
 
 from services.miner.app import create_app
-from services.miner.listing import Filters
+from services.miner.listing import Filters, Sort, list_page, tab_counts
 from services.reconciler import handler as reconciler
 from services.status_tracker.handler import track
 from services.vcf_ingest import cohort
+from shared.adapters.google.queries import divided
 from shared.adapters.memory.bus import MemoryBus
 from shared.adapters.memory.documents import MemoryDocuments
 from shared.adapters.memory.objects import MemoryObjects
@@ -38,7 +38,7 @@ from shared.domain import paths
 from shared.domain.analysis import IngestStatus
 from shared.domain.clock import iso
 from shared.domain.order import parse_order
-from shared.ports import Create, Ports, Query
+from shared.ports import Create, Order, Ports, Query, Where
 from shared.steps import orders
 from shared.steps.accept import accept
 from shared.steps.orders import accept_order, orders_of
@@ -72,25 +72,31 @@ def test_every_place_that_makes_a_query_was_reached(recorded: tuple[set[Place], 
 
 
 def test_every_query_has_its_index(recorded: tuple[set[Place], list[Query]]) -> None:
-    missing = {text for query in recorded[1] if (text := _missing(query))}
+    missing = {text for query in _asked(recorded) if (text := _missing(query))}
     assert not missing, "\n".join(sorted(missing))
     assert len(recorded[1]) > 400
 
 
 def test_no_index_is_without_a_query(recorded: tuple[set[Place], list[Query]]) -> None:
     """Each costs on every write."""
-    used = {index for query in recorded[1] for index in _candidates(query)}
-    assert set(topology().indexes) - used == set()
+    used = {index for query in _asked(recorded) for index in _candidates(query)}
+    assert set(topology().every_index) - used == set()
 
 
 def test_what_is_missing_is_found() -> None:
     """That the derivation is one."""
-    where = Filters(status=["failed"], sample="x").query("lab", None).where
+    where, order = (Where("status", "==", "failed"),), (Order("created_at", descending=True),)
     assert _missing(Query("projects/lab/members", where, ())) is None
     assert _missing(Query("*/members", where, ())) == "members (group): status"
-    order = Filters().query("lab", None).order
     assert _missing(Query("projects/lab/members", where, order)) == "members: status created_at desc"
-    assert _missing(Query("projects/lab/analyses", (), (type(order[0])("metrics.run_seconds"),))) is not None
+    assert _missing(Query("projects/lab/analyses", (), (Order("metrics.tasks"),))) is not None
+    found = (Where("find", "array_contains", "x"),)
+    assert _missing(Query("projects/lab/members", found, order)) == "members: find contains created_at desc"
+
+
+def _asked(recorded: tuple[set[Place], list[Query]]) -> list[Query]:
+    """What of the queries Firestore is asked."""
+    return [divided(query)[0] for query in recorded[1]]
 
 
 # -- all that the code can ask ------------------------------------------------------------------------------------
@@ -111,7 +117,8 @@ def _issue_all() -> None:
     track(HINT, ports)
     list(cohort._analyses(ports, PROJECT.id))
     for filters in _filters():
-        documents.query(filters.query(PROJECT.id, None))
+        list_page(documents, PROJECT.id, filters)
+        tab_counts(documents, PROJECT.id, filters)
     asyncio.run(_ask_the_api(ports))
 
 
@@ -128,13 +135,16 @@ def _order(ports: Ports) -> None:
 
 
 def _filters() -> Iterator[Filters]:
-    statuses = ([], ["failed"], ["in_progress"])
-    ranges = ({}, {"created_from": T0}, {"created_to": T0 + timedelta(days=1)}, {"created_from": T0, "created_to": T0})
-    equalities = {"pipeline": "calls", "version": "1.0.0", "origin": "order", "order": "o-1"}
-    for status, between, sort in itertools.product(statuses, ranges, ("-created_at", "-run_seconds")):
-        for chosen in itertools.product((False, True), repeat=len(equalities)):
-            asked = {name: value for (name, value), taken in zip(equalities.items(), chosen, strict=True) if taken}
-            yield Filters.model_validate({"status": status, "sort": sort, **between, **asked})
+    """Every sort and range with each filter alone, with none, and with all of them: merging does the rest."""
+    bounds = {f"{field}_{end}": T0 for field in ("created", "finished") for end in ("from", "to")}
+    ranges = [{}, *({name: bound} for name, bound in bounds.items()), bounds]
+    alone: dict[str, Any] = {
+        "status": ["failed"], "pipeline": ["calls", "other"], "version": ["1.0.0"], "origin": "order", "order": "o-1",
+        "started_by": "ada", "rerun_of": "x", "sample": "S1", "text": "wgs-12", "tab": "needs_attention",
+    }
+    chosen = [{}, {"status": ["in_progress"]}, *({name: value} for name, value in alone.items()), alone]
+    for between, sort, equal in itertools.product(ranges, Sort, chosen):
+        yield Filters.model_validate({"sort": sort, **between, **equal})
 
 
 async def _ask_the_api(ports: Ports) -> None:
@@ -142,6 +152,7 @@ async def _ask_the_api(ports: Ports) -> None:
     here = {"X-Project-ID": PROJECT.id}
     routes: list[tuple[str, dict[str, str]]] = [
         ("/projects", {}), ("/pipelines", here), ("/pipelines/calls", here), ("/analyses", here),
+        ("/analyses-counts", here),
         ("/panels", here), ("/panels/x", here), ("/filters", here), ("/orders", here), ("/orders?status=open", here),
         *((f"/ops/{family}", scope) for family in ("rejections", "dead-letters", "cancels") for scope in ({}, here)),
         *((f"/ops/{family}/x", scope) for family in ("rejections", "dead-letters") for scope in ({}, here)),
@@ -210,12 +221,15 @@ def _record(patch: pytest.MonkeyPatch, module: str, places: set[Place], queries:
 
 
 def _equal(query: Query) -> frozenset[str]:
-    return frozenset(where.field for where in query.where if where.op in ("==", "in", "array_contains"))
+    """As an index names them. What is ordered by needs no second place in it."""
+    contains = {f"{where.field} contains" for where in query.where if where.op == "array_contains"}
+    equal = {where.field for where in query.where if where.op in ("==", "in")}
+    return frozenset(contains | (equal - {order.field for order in query.order}))
 
 
 def _behind(query: Query) -> tuple[str, ...]:
     """What the index must end in: the order; or, without one, the field of a range, upwards."""
-    ranges = {where.field for where in query.where} - _equal(query)
+    ranges = {where.field for where in query.where if where.op in ("<", "<=", ">", ">=")}
     assert ranges <= {query.order[0].field} if query.order else len(ranges) <= 1, "Firestore takes no such query"
     return tuple(f"{o.field} desc" if o.descending else o.field for o in query.order) or tuple(ranges)
 
@@ -228,7 +242,7 @@ def _candidates(query: Query) -> list[Index]:
     """Indexes that cover some of the query's equalities and end in its order."""
     family, equal, behind = query.collection.rpartition("/")[2], _equal(query), _behind(query)
     return [
-        index for index in topology().indexes
+        index for index in topology().every_index
         if index.collection == family and index.group == _group(query)
         and index.fields[len(index.fields) - len(behind):] == behind
         and set(index.fields[: len(index.fields) - len(behind)]) <= equal
@@ -237,7 +251,7 @@ def _candidates(query: Query) -> list[Index]:
 
 def _automatic(query: Query, field: str) -> bool:
     """Firestore's own index of one field, in one collection, unless the field or what it lies in is exempt."""
-    family, name = query.collection.rpartition("/")[2], field.removesuffix(" desc")
+    family, name = query.collection.rpartition("/")[2], field.partition(" ")[0]
     exempt = [one for each in topology().exemptions if each.collection == family for one in each.fields]
     return not _group(query) and not any(name == one or name.startswith(f"{one}.") for one in exempt)
 

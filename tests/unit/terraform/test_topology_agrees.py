@@ -109,10 +109,10 @@ def test_composite_indexes(plan: Plan) -> None:
     planned = {
         (
             index.values["collection"], index.values["query_scope"],
-            tuple((field["field_path"], field["order"]) for field in index.values["fields"]),
+            tuple((field["field_path"], field["order"] or field["array_config"]) for field in index.values["fields"]),
         ) for index in plan.all("google_firestore_index")
     }
-    assert planned == {_composite(index) for index in TOPOLOGY.indexes if len(index.fields) > 1}
+    assert planned == {_composite(index) for index in TOPOLOGY.every_index if len(index.fields) > 1}
 
 
 def test_exempt_fields_are_in_no_index_and_fields_that_expire_say_so(plan: Plan) -> None:
@@ -129,7 +129,7 @@ def test_fields_that_are_asked_for_in_groups_or_inside_an_exempt_one_have_their_
     both = {("COLLECTION", "ASCENDING"), ("COLLECTION", "DESCENDING")}
     exempt = [f"{one.collection}/{field}." for one in TOPOLOGY.exemptions for field in one.fields]
     wanted: dict[str, set[tuple[str, str]]] = {}
-    for index in TOPOLOGY.indexes:
+    for index in TOPOLOGY.every_index:
         if len(index.fields) == 1:
             _, scope, ((field, order),) = _composite(index)
             name = f"{index.collection}/{field}"
@@ -151,7 +151,6 @@ def _subscriptions(plan: Plan) -> dict[str, Resource]:
 
 
 def _composite(index: Index) -> tuple[str, str, tuple[tuple[str, str], ...]]:
-    fields = tuple(
-        (field.split()[0], "DESCENDING" if field.endswith(" desc") else "ASCENDING") for field in index.fields
-    )
+    kinds = {"": "ASCENDING", "desc": "DESCENDING", "contains": "CONTAINS"}
+    fields = tuple((name, kinds[kind]) for name, _, kind in (field.partition(" ") for field in index.fields))
     return index.collection, "COLLECTION_GROUP" if index.group else "COLLECTION", fields
