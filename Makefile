@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: help install demo serve test lint simulate cases emulators emulators-demo count-ops bench-events bench-ingest bench-browse policy-scan lock clean
+.PHONY: help install demo serve test lint simulate cases emulators emulators-demo count-ops bench-events bench-ingest bench-browse bench-list policy-scan lock clean
 
 help:                ## what can be made
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## */\t/' | expand -t 18
@@ -56,6 +56,9 @@ bench-ingest: $(STAMP) ## VCFs to tables beside htslib and others, over a millio
 
 bench-browse: $(STAMP) ## pages of 5 million variants for one reader and for twenty, beside SQLite: build/bench/browse.json
 	$(BIN)/python -m tests.bench.browse
+
+bench-list: $(STAMP) ## pages of a list of 10,000 analyses under any filter and sort: build/bench/list.json
+	$(BIN)/python -m tests.bench.list
 
 policy-scan: $(STAMP) ## checkov over the Terraform and its plan, from an environment of its own
 	mkdir -p build

@@ -98,11 +98,13 @@ class Index(_Part):
 
 class Listing(_Part):
     """A list that people filter and sort as they like: an index for each order, and for each order behind each field
-    that equalities are on. Several equalities are merged."""
+    that equalities are on. Several equalities are merged. In `parts` a part of the text may be
+    looked for, by no index."""
 
     collection: str
     equal: tuple[str, ...]
     orders: tuple[tuple[str, ...], ...]
+    parts: tuple[str, ...] = ()
 
     @property
     def indexes(self) -> tuple[Index, ...]:

@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from shared.adapters.matching import MISSING, value_of
-from shared.topology import Index
+from shared.topology import Index, Listing
 
 NULL = float("-inf")
 SEPARATOR = "\x1f"
@@ -24,11 +24,14 @@ OWN = ("~path", "~collection", "~id")
 _LARGEST = 2**63 - 1
 
 
-def columns_of(indexes: Sequence[Index]) -> dict[str, tuple[str, ...]]:
+def columns_of(indexes: Sequence[Index], lists: Sequence[Listing]) -> dict[str, tuple[str, ...]]:
     """The fields that stand in columns, by family."""
+    named = [(index.collection, index.fields) for index in indexes]
+    for listing in lists:
+        named += [(listing.collection, fields) for fields in (listing.equal, *listing.orders, listing.parts)]
     found: dict[str, dict[str, None]] = {}
-    for index in indexes:
-        found.setdefault(index.collection, {}).update(dict.fromkeys(field.split(" ")[0] for field in index.fields))
+    for family, fields in named:
+        found.setdefault(family, {}).update(dict.fromkeys(field.split(" ")[0] for field in fields))
     return {family: tuple(fields) for family, fields in found.items()}
 
 

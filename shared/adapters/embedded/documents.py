@@ -50,8 +50,7 @@ class SqliteDocuments:
     def __init__(self, file: Path, indexes: Sequence[Index], lists: Sequence[Listing] = ()) -> None:
         self._db = Database(file, _SCHEMA)
         self._changed = threading.Condition()
-        named = [*indexes, *(index for listing in lists for index in listing.indexes)]
-        self._columns = columns_of(named)
+        self._columns = columns_of(indexes, lists)
         with self._db.transaction() as connection:
             for family, fields in self._columns.items():
                 prepare(connection, family, fields)
