@@ -62,29 +62,36 @@ def not_found(what: str) -> Refusal:
 
 
 def documented(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """For `responses=`: the errors that a route may answer, as problem details."""
+    """For `responses=`: the errors that a route may answer, as problem details; those of the guard in any case."""
     return {
         status: {
             "model": Problem, "description": _DESCRIPTIONS[status],
             "content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}},
         }
-        for status in statuses
+        for status in sorted({*statuses, *_OF_THE_GUARD})
     }
 
 
+_OF_THE_GUARD = (401, 403, 429)
+
 _DESCRIPTIONS = {
     400: "A header or parameter is missing or cannot be used; `reasons` names it.",
+    401: "Nobody knows who asks; sign in.",
+    403: "The caller's role does not allow it.",
     404: "It does not exist in this project.",
     409: "It cannot be done in the present state.",
+    412: "It is another version than that of If-Match.",
     413: "The body is too large.",
     416: "The range lies outside the file.",
     422: "The content was refused; `reasons` names each field.",
+    429: "Too many requests; `Retry-After` says when to ask again.",
     503: "A service that is needed does not answer; try again later.",
 }
 
 _TITLES = {
-    400: "Bad request", 404: "Not found", 405: "Method not allowed", 409: "Conflict", 413: "Too large",
-    415: "Unsupported media type", 416: "Range not satisfiable", 422: "Refused", 500: "Internal error",
+    400: "Bad request", 401: "Not signed in", 403: "Not allowed", 404: "Not found", 405: "Method not allowed",
+    409: "Conflict", 412: "Changed meanwhile", 413: "Too large", 415: "Unsupported media type",
+    416: "Range not satisfiable", 422: "Refused", 429: "Too many requests", 500: "Internal error",
     503: "Not available now",
 }
 

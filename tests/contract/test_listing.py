@@ -59,7 +59,7 @@ def _questions(seed: int) -> Iterator[Filters]:
     choices: dict[str, list[Any]] = {
         "tab": list(Tab), "status": [["failed"], ["in_progress", "failed"]], "pipeline": [["calls"], ["calls", "x"]],
         "version": [["1.0.0"]], "origin": list(Origin), "sample": ["S1", "S2"], "order": ["o-1"],
-        "started_by": ["ada"], "rerun_of": ["first"], "text": ["wgs", "0", "11/", "wgs-11", "exome-0", "1/A", "no such"],
+        "started_by": ["ada"], "rerun_of": ["first"], "text": ["wgs", "0", "11/", "wgs-11", "1/A", "no such"],
         "created_from": [T0 + timedelta(hours=40)], "created_to": [T0 + timedelta(hours=60)],
         "finished_from": [T0 + timedelta(hours=30)], "finished_to": [T0 + timedelta(hours=80)],
     }

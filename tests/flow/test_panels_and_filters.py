@@ -88,3 +88,25 @@ def test_a_filter_is_kept_changed_and_deleted_and_is_its_projects_own(
     assert "rare-bad" in iflow("filters", "list", IFLOW_PROJECT=project).stdout
     assert iflow("filters", "delete", "rare-bad", IFLOW_PROJECT=project).exit_code == Exit.DONE
     assert iflow("filters", "show", "rare-bad", IFLOW_PROJECT=project).exit_code == Exit.BAD_DATA
+
+
+def test_a_saved_filter_is_changed_only_as_it_was_read_and_saving_it_again_saves_nothing(stack: Stack) -> None:
+    body = {"name": "Only once", "filter": {"impact": ["HIGH"]}}
+    headers = {"Idempotency-Key": "once"}
+    answers = [stack.client.post("/filters", json=body, headers=headers) for _ in range(2)]
+    assert [answer.status_code for answer in answers] == [201, 200]
+    assert answers[0].json() == answers[1].json()
+    other = stack.client.post("/filters", json={**body, "filter": {}}, headers=headers)
+    assert (other.status_code, other.json()["code"]) == (409, "already-there")
+
+    etag = stack.client.get("/filters/only-once").headers["etag"]
+    assert stack.client.get("/filters/only-once", headers={"If-None-Match": etag}).status_code == 304
+    changed = {**body, "description": "Changed."}
+    assert stack.client.put("/filters/only-once", json=changed, headers={"If-Match": etag}).status_code == 200
+    late = [
+        stack.client.put("/filters/only-once", json=body, headers={"If-Match": etag}),
+        stack.client.delete("/filters/only-once", headers={"If-Match": etag}),
+    ]
+    assert [(answer.status_code, answer.json()["code"]) for answer in late] == [(412, "changed-meanwhile")] * 2
+    assert stack.client.get("/filters/only-once").json()["description"] == "Changed."
+    assert stack.client.delete("/filters/only-once", headers={"If-Match": "*"}).status_code == 204

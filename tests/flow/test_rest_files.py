@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from infra.local.batch.faults import Fault, Quota, write_faults
-from shared.domain.analysis import Output
+from shared.domain.analysis import HEAD_OF_OUTPUTS, Output
+from shared.domain.part import HEAD_OF_HISTORY, Change
 from shared.domain.pipeline import OutputKind
+from tests.builders import at
 from tests.flow.planted import an_old_one, plant
 from tests.flow.stack import Stack
 
@@ -173,3 +176,42 @@ def test_an_ingest_is_done_again_when_forced(stack: Stack) -> None:
 def _written(file: Path) -> Path:
     file.write_text(VCF)
     return file
+
+
+def test_the_history_comes_in_pages_and_a_document_with_long_lists_stays_small_c88(stack: Stack) -> None:
+    history = tuple(
+        Change(at=at(n), from_="queued", to="queued", by="batch", source=f"message {n}", reason="x" * 200)
+        for n in range(HEAD_OF_HISTORY)
+    )
+    outputs = tuple(
+        Output(path=f"analyses/long/{n:06}.txt", kind=OutputKind.OTHER, size=n, crc32c="", generation=1)
+        for n in range(HEAD_OF_OUTPUTS)
+    )
+    long = plant(stack, an_old_one(
+        "demo", "Long", history=history, history_total=2_000, outputs=outputs, outputs_total=20_000,
+        outputs_path="cache/outputs/long.json",
+    ))
+    whole = [{**outputs[0].model_dump(mode="json"), "path": f"analyses/long/{n:06}.txt"} for n in range(20_000)]
+    stack.ports.objects.write("demo", "cache/outputs/long.json", json.dumps(whole).encode())
+
+    assert len(stack.client.get(f"/analyses/{long.id}").content) < 200_000
+    first = stack.client.get(f"/analyses/{long.id}/history", params={"limit": 150}).json()
+    last = stack.client.get(f"/analyses/{long.id}/history", params={"limit": 150, "cursor": first["next"]}).json()
+    assert [change["source"] for change in (*first["items"], *last["items"])] == [f"message {n}" for n in range(200)]
+    assert (first["total"], len(last["items"]), last["next"]) == (2_000, 50, None)
+    page = stack.client.get(f"/analyses/{long.id}/outputs", params={"limit": 1000}).json()
+    assert (page["total"], page["items"][999]["path"]) == (20_000, "analyses/long/000999.txt")
+    tail = stack.client.get(f"/analyses/{long.id}/outputs", params={"limit": 1000, "cursor": page["next"]}).json()
+    assert [each["path"] for each in (tail["items"][0], tail["items"][-1])] == [
+        "analyses/long/001000.txt", "analyses/long/001999.txt",
+    ]
+
+
+def test_metrics_are_those_of_the_document_and_have_its_etag(stack: Stack, done: dict[str, Any]) -> None:
+    document, metrics = (stack.client.get(f"/analyses/{done['id']}{part}") for part in ("", "/metrics"))
+    assert metrics.json() == document.json()["metrics"]
+    etag = metrics.headers["etag"]
+    assert etag == document.headers["etag"]
+    for part in ("", "/metrics"):
+        same = stack.client.get(f"/analyses/{done['id']}{part}", headers={"If-None-Match": f'"x", W/{etag}'})
+        assert (same.status_code, same.content) == (304, b"")

@@ -232,3 +232,11 @@ def test_a_list_is_sorted_both_ways(stack: Stack, name: str) -> None:
     assert names(stack, project, sort=name) == ["low", "mid", "top"]
     found = [item["display_id"] for page in pages(stack, project, sort=f"-{name}", limit=1) for item in page["items"]]
     assert found == ["top", "mid", "low"]
+
+
+def test_a_pipelines_versions_are_listed_and_a_definition_has_an_etag(stack: Stack) -> None:
+    (version,) = stack.client.get("/pipelines/vcf-normalize/versions").json()["items"]
+    one = stack.client.get(f"/pipelines/vcf-normalize@{version['version']}")
+    again = stack.client.get("/pipelines/vcf-normalize@latest", headers={"If-None-Match": one.headers["etag"]})
+    assert (again.status_code, again.content) == (304, b"")
+    assert stack.client.get("/pipelines/no-such/versions").status_code == 404

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Header, Query, Response
+from fastapi import APIRouter, Query, Response
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel
 
@@ -20,13 +20,16 @@ from services.miner.context import (
     loaded,
     parse,
 )
+from services.miner.cursors import decode_cursor, encode_cursor, slice_of
+from services.miner.etags import NOT_MODIFIED, IfNoneMatch, answered, document
 from services.miner.listing import AnalysisPage, Filters, TabCounts, list_page, tab_counts
 from services.miner.openapi import NEW_ANALYSIS, request_body
 from services.miner.problems import Refusal, documented
 from shared.domain import paths
-from shared.domain.analysis import Analysis, Status
+from shared.domain.analysis import Analysis, Metrics, Status
 from shared.domain.events import EventType, event_about
 from shared.domain.lifecycle import request_cancel
+from shared.domain.part import Change
 from shared.domain.request import parse_request
 from shared.ports import Ports
 from shared.steps.accept import accept
@@ -36,6 +39,14 @@ from shared.steps.store import Loaded, as_stored, decide, load
 
 router = APIRouter(prefix="/analyses", tags=["analyses"])
 SOURCE = "REST"
+
+
+class HistoryPage(BaseModel):
+    """`total` counts all that happened; `next` is null on the last page."""
+
+    items: list[Change]
+    total: int
+    next: str | None
 
 
 class IngestAsked(BaseModel):
@@ -82,14 +93,32 @@ def count_analyses(
     return tab_counts(ports.documents, project.id, filters.of(caller))
 
 
-@router.get("/{analysis}", response_model=Analysis,
-            responses={304: {"description": "It is still the version of If-None-Match."}, **documented(400, 404, 503)})
-def get_analysis(stored: TheAnalysis, if_none_match: Annotated[str | None, Header()] = None) -> Response:
+@router.get("/{analysis}", response_model=Analysis, responses={**NOT_MODIFIED, **documented(400, 404, 503)})
+def get_analysis(stored: TheAnalysis, if_none_match: IfNoneMatch = None) -> Response:
     """The whole document, as it is stored."""
-    etag = f'"{stored.version}"'
-    if if_none_match and etag in [tag.strip().removeprefix("W/") for tag in if_none_match.split(",")]:
-        return Response(status_code=304, headers={"ETag": etag})
-    return JSONResponse(stored.data, headers={"ETag": etag})
+    return document(stored, if_none_match)
+
+
+@router.get("/{analysis}/history", responses=documented(400, 404, 503))
+def get_history(
+    stored: TheAnalysis,
+    limit: Annotated[int, Query(ge=1, le=200, description="Entries on a page.")] = 50,
+    cursor: Annotated[str | None, Query(max_length=1000, description="`next` of the page before.")] = None,
+) -> HistoryPage:
+    """What happened to it, the oldest first. Of a very long history the first entries are kept, and the last."""
+    analysis = loaded(stored).analysis
+    asked = {"history": analysis.id}
+    start, end, place = slice_of(len(analysis.history), limit, decode_cursor(cursor, asked, parts=1))
+    return HistoryPage(
+        items=list(analysis.history[start:end]), total=analysis.history_total or len(analysis.history),
+        next=encode_cursor(place, asked) if place else None,
+    )
+
+
+@router.get("/{analysis}/metrics", response_model=Metrics, responses={**NOT_MODIFIED, **documented(400, 404, 503)})
+def get_metrics(stored: TheAnalysis, if_none_match: IfNoneMatch = None) -> Response:
+    """Times in seconds, attempts, cost, and what the pipeline wrote to its `metrics.json`."""
+    return answered(stored.data["metrics"], stored.version, if_none_match)
 
 
 @router.post("/{analysis}/cancel", status_code=202, response_model=Analysis,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Header, Response
+from fastapi import APIRouter, Response
 from fastapi import Query as Parameter
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict
@@ -23,6 +23,7 @@ from services.miner.context import (
     parse,
 )
 from services.miner.cursors import decode_cursor, encode_cursor
+from services.miner.etags import NOT_MODIFIED, IfMatch, IfNoneMatch, document, refuse_another
 from services.miner.openapi import NEW_ORDER, request_body
 from services.miner.problems import Refusal, documented
 from shared.domain import paths
@@ -138,21 +139,20 @@ def list_orders(
     )
 
 
-@router.get("/{order}", response_model=Order,
-            responses={304: {"description": "It is still the version of If-None-Match."}, **documented(400, 404, 503)})
-def get_order(stored: TheOrder, if_none_match: Annotated[str | None, Header()] = None) -> Response:
+@router.get("/{order}", response_model=Order, responses={**NOT_MODIFIED, **documented(400, 404, 503)})
+def get_order(stored: TheOrder, if_none_match: IfNoneMatch = None) -> Response:
     """The whole document, as it is stored."""
-    etag = f'"{stored.version}"'
-    if if_none_match and etag in [tag.strip().removeprefix("W/") for tag in if_none_match.split(",")]:
-        return Response(status_code=304, headers={"ETag": etag})
-    return JSONResponse(stored.data, headers={"ETag": etag})
+    return document(stored, if_none_match)
 
 
 @router.patch("/{order}", response_model=Order,
               openapi_extra=request_body("OrderChange", {"add_analyses": ["wgs-12-a-rerun-2"]}),
-              responses=documented(400, 404, 409, 413, 422, 503))
-def change_order(stored: TheOrder, project: TheProject, ports: ThePorts, caller: TheCaller, body: TheBody) -> Response:
+              responses=documented(400, 404, 409, 412, 413, 422, 503))
+def change_order(
+    stored: TheOrder, project: TheProject, ports: ThePorts, caller: TheCaller, if_match: IfMatch, body: TheBody
+) -> Response:
     """Other samples or roles, more analyses. What can be read stays what it was until the new cache is there, whole."""
+    refuse_another(stored, if_match)
     wanted = parse(OrderChange, {**body, **_by_id(ports, project, body, "add_analyses")})
     analyses_named(ports, project.id, wanted.add_analyses)
 
@@ -167,9 +167,10 @@ def change_order(stored: TheOrder, project: TheProject, ports: ThePorts, caller:
 
 @router.post("/{order}/transition", response_model=Order,
              openapi_extra=request_body("OrderTransition", {"to": "in_review"}),
-             responses=documented(400, 404, 409, 413, 422, 503))
-def move_on(stored: TheOrder, ports: ThePorts, caller: TheCaller, body: TheBody) -> Response:
+             responses=documented(400, 404, 409, 412, 413, 422, 503))
+def move_on(stored: TheOrder, ports: ThePorts, caller: TheCaller, if_match: IfMatch, body: TheBody) -> Response:
     """To another status. What a reported order shows is not counted anew any more."""
+    refuse_another(stored, if_match)
     wanted = parse(OrderTransition, body)
     return _decided(ports, stored.path, loaded_order(stored), lambda current: transition(
         current, wanted.to, ports.clock(), by=caller, source=SOURCE, reason=wanted.reason or f"Moved to {wanted.to}."

@@ -20,7 +20,7 @@ from shared.domain.analysis import Analysis, Output
 from shared.domain.errors import Permanent
 from shared.domain.files import FileSeen
 from shared.ports import Ports
-from shared.steps.outputs import every_output
+from shared.steps.outputs import some_outputs
 
 router = APIRouter(prefix="/analyses/{analysis}", tags=["outputs"])
 
@@ -56,10 +56,10 @@ def list_outputs(
     """The outputs, in order of path. Paths are relative to the project bucket."""
     analysis = loaded(stored).analysis
     asked = {"outputs": analysis.id}
-    outputs = every_output(ports, analysis)
-    start, end, place = slice_of(len(outputs), limit, decode_cursor(cursor, asked, parts=1))
+    total = analysis.outputs_total or len(analysis.outputs)
+    start, end, place = slice_of(total, limit, decode_cursor(cursor, asked, parts=1))
     following = encode_cursor(place, asked) if place else None
-    return OutputPage(items=outputs[start:end], total=len(outputs), next=following)
+    return OutputPage(items=some_outputs(ports, analysis, start, end), total=total, next=following)
 
 
 @router.head("/outputs/{path:path}", include_in_schema=False)

@@ -9,7 +9,8 @@ from fastapi import Path as InPath
 from pydantic import BaseModel
 
 from services.miner.bodies import NewPanel
-from services.miner.context import TheBody, TheCaller, ThePorts, TheProject, parse
+from services.miner.context import TheBody, TheCaller, TheKey, ThePorts, TheProject, parse
+from services.miner.etags import NOT_MODIFIED, IfNoneMatch, answered
 from services.miner.openapi import request_body
 from services.miner.problems import documented
 from shared.domain import panel as domain
@@ -45,7 +46,9 @@ class PanelList(BaseModel):
     responses={200: {"model": Panel, "description": "This version was there already."},
                **documented(400, 404, 413, 422, 503)},
 )
-def add(project: TheProject, ports: ThePorts, caller: TheCaller, body: TheBody, response: Response) -> Panel:
+def add(
+    project: TheProject, ports: ThePorts, caller: TheCaller, _: TheKey, body: TheBody, response: Response
+) -> Panel:
     """Reads a list whole, or refuses it with every line at fault. What is sent is put into the bucket's folder, too."""
     wanted = parse(NewPanel, body)
     if wanted.path is not None:
@@ -67,12 +70,15 @@ def list_panels(project: TheProject, ports: ThePorts) -> PanelList:
     return PanelList(items=[_short(stored.data) for stored in panels(ports, project.id)])
 
 
-@router.get("/{panel}", responses=documented(400, 404, 503))
+@router.get("/{panel}", response_model=Panel, responses={**NOT_MODIFIED, **documented(400, 404, 503)})
 def get_panel(
     project: TheProject, ports: ThePorts,
     panel: Annotated[str, InPath(description="`slug@version`, or `slug` for the version added last.")],
-) -> Panel:
-    return panel_named(ports, project.id, panel)
+    if_none_match: IfNoneMatch = None,
+) -> Response:
+    """One version with all that is in it. It never changes, so its digest is its ETag."""
+    found = panel_named(ports, project.id, panel)
+    return answered(found.model_dump(mode="json"), f"{found.slug}@{found.version}", if_none_match)
 
 
 def _short(data: Any) -> PanelShort:

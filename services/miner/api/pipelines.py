@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Annotated, Any
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Path, Response
+from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict
 
-from services.miner.context import TheBody, TheCaller, ThePorts, TheProject, parse
+from services.miner.context import TheBody, TheCaller, TheKey, ThePorts, TheProject, parse
+from services.miner.etags import NOT_MODIFIED, IfNoneMatch, answered
 from services.miner.openapi import request_body
 from services.miner.problems import documented, not_found
 from shared.domain import paths
@@ -47,7 +49,7 @@ class Versions(BaseModel):
     responses={200: {"model": Version, "description": "It was there already."}, **documented(400, 404, 409, 422, 503)},
 )
 def register(
-    project: TheProject, ports: ThePorts, caller: TheCaller, body: TheBody, response: Response
+    project: TheProject, ports: ThePorts, caller: TheCaller, _: TheKey, body: TheBody, response: Response
 ) -> Version:
     """Registers a definition. The same again is answered with 200; another one under a known version with 409."""
     pipeline = parse(Pipeline, body)
@@ -66,8 +68,12 @@ def list_pipelines(project: TheProject, ports: ThePorts) -> Versions:
     return Versions(items=[Version.model_validate(data) for data in newest.values()])
 
 
-@router.get("/{pipeline}", responses=documented(400, 404, 503))
-def get_pipeline(pipeline: str, project: TheProject, ports: ThePorts) -> Definition | Versions:
+@router.get("/{pipeline}", response_model=Definition | Versions,
+            responses={**NOT_MODIFIED, **documented(400, 404, 503)})
+def get_pipeline(
+    pipeline: Annotated[str, Path(description="`slug`, `slug@version` or `slug@latest`.")],
+    project: TheProject, ports: ThePorts, if_none_match: IfNoneMatch = None,
+) -> Response:
     """`slug`: its versions, the newest first. `slug@version` (or `slug@latest`): that one, with its definition."""
     slug, at, version = pipeline.partition("@")
     found = list(_all(ports, project, slug))
@@ -76,8 +82,21 @@ def get_pipeline(pipeline: str, project: TheProject, ports: ThePorts) -> Definit
     if not found:
         raise not_found(f"pipeline {pipeline!r} in project {project.id!r}")
     if at:
-        return Definition.model_validate(found[0].data)
-    return Versions(items=[Version.model_validate(stored.data) for stored in found])
+        definition = Definition.model_validate(found[0].data)
+        return answered(definition.model_dump(mode="json"), found[0].version, if_none_match)
+    versions = Versions(items=[Version.model_validate(stored.data) for stored in found])
+    return JSONResponse(versions.model_dump(mode="json"))
+
+
+@router.get("/{pipeline}/versions", responses=documented(400, 404, 503))
+def list_versions(
+    pipeline: Annotated[str, Path(description="Its slug.")], project: TheProject, ports: ThePorts
+) -> Versions:
+    """All of its versions, the newest first."""
+    found = [Version.model_validate(stored.data) for stored in _all(ports, project, pipeline)]
+    if not found:
+        raise not_found(f"pipeline {pipeline!r} in project {project.id!r}")
+    return Versions(items=found)
 
 
 def _all(ports: Ports, project: Project, slug: str | None = None) -> list[Stored]:

@@ -8,7 +8,8 @@ from fastapi import APIRouter, Response
 from pydantic import BaseModel
 
 from services.miner.bodies import NewProject
-from services.miner.context import TheBody, ThePorts, parse
+from services.miner.auth.guard import projects_of
+from services.miner.context import TheBody, TheKey, ThePerson, ThePorts, parse
 from services.miner.openapi import request_body
 from services.miner.problems import Refusal, documented
 from shared.domain import paths
@@ -32,7 +33,7 @@ class Projects(BaseModel):
     "", status_code=201, openapi_extra=request_body("NewProject", {"id": "demo", "title": "Demo"}),
     responses={200: {"model": Project, "description": "It was there already."}, **documented(400, 409, 413, 422, 503)},
 )
-def register(body: TheBody, ports: ThePorts, response: Response) -> Project:
+def register(_: TheKey, body: TheBody, ports: ThePorts, response: Response) -> Project:
     """Registers a project. The same again is answered with 200; other settings under a known id with 409."""
     project = parse(NewProject, body).project(ports)
     _refuse_a_shared_bucket(project, Projects.all(ports).items)
@@ -42,9 +43,9 @@ def register(body: TheBody, ports: ThePorts, response: Response) -> Project:
 
 
 @router.get("", responses=documented(503))
-def list_projects(ports: ThePorts) -> Projects:
-    """Every project, in order of id."""
-    return Projects.all(ports)
+def list_projects(person: ThePerson, ports: ThePorts) -> Projects:
+    """Those that the caller is a member of, in order of id; for superadmins, every one."""
+    return Projects(items=projects_of(ports, person))
 
 
 def _refuse_a_shared_bucket(project: Project, others: list[Project]) -> None:

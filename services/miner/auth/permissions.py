@@ -51,6 +51,10 @@ TABLE: Mapping[str, Permission] = {
     "GET /docs": _P.PUBLIC,
     "GET /docs/oauth2-redirect": _P.PUBLIC,
     "GET /redoc": _P.PUBLIC,
+    "GET /login": _P.PUBLIC,
+    "POST /login": _P.PUBLIC,
+    "POST /login/token": _P.PUBLIC,
+    "POST /logout": _P.SIGNED_IN,
     f"GET {API}/projects": _P.SIGNED_IN,
     f"POST {API}/projects": _P.EVERYTHING,
     f"POST {API}/events": _P.EVERYTHING,
@@ -60,6 +64,8 @@ TABLE: Mapping[str, Permission] = {
     f"GET {API}/analyses-counts": _P.SEE,
     f"POST {API}/analyses": _P.WORK,
     f"GET {API}/analyses/{{analysis}}": _P.SEE,
+    f"GET {API}/analyses/{{analysis}}/history": _P.SEE,
+    f"GET {API}/analyses/{{analysis}}/metrics": _P.SEE,
     f"POST {API}/analyses/{{analysis}}/cancel": _P.WORK,
     f"POST {API}/analyses/{{analysis}}/rerun": _P.WORK,
     f"POST {API}/analyses/{{analysis}}/ingest": _P.WORK,
@@ -87,6 +93,7 @@ TABLE: Mapping[str, Permission] = {
     f"GET {API}/pipelines": _P.SEE,
     f"POST {API}/pipelines": _P.MANAGE,
     f"GET {API}/pipelines/{{pipeline}}": _P.SEE,
+    f"GET {API}/pipelines/{{pipeline}}/versions": _P.SEE,
     f"GET {API}/panels": _P.SEE,
     f"POST {API}/panels": _P.WORK,
     f"GET {API}/panels/{{panel}}": _P.SEE,
@@ -95,6 +102,13 @@ TABLE: Mapping[str, Permission] = {
     f"GET {API}/filters/{{name}}": _P.SEE,
     f"PUT {API}/filters/{{name}}": _P.WORK,
     f"DELETE {API}/filters/{{name}}": _P.WORK,
+
+    # -- members
+    f"GET {API}/members": _P.MANAGE,
+    f"GET {API}/members/me": _P.SEE,
+    f"GET {API}/members/{{email}}": _P.MANAGE,
+    f"PUT {API}/members/{{email}}": _P.MANAGE,
+    f"DELETE {API}/members/{{email}}": _P.MANAGE,
 
     # -- for operators
     f"GET {API}/ops/rejections": _P.OPERATE,
