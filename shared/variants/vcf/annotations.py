@@ -24,48 +24,47 @@ from shared.variants.vcf.spans import Bools, Ints, lists, ranges
 from shared.variants.vcf.values import decoded
 
 _INDEX_BITS = 32
-_NONE = pa.scalar(-1, pa.int32())
 _RANKED = pa.array(IMPACTS)
 RULES = pa.array(("mane_select", "mane_plus_clinical", "canonical", "most_severe"))
 
 
 def annotate(
     block: Block, layout: Layout, held: Held, ref: pa.Array, rows: Rows, notes: Notes
-) -> tuple[dict[str, pa.Array], Entries, Chosen]:
-    """(the columns of transcripts by row; the entries, and which is shown, for what else is read of them).
+) -> tuple[dict[str, pa.Array], Chosen]:
+    """(the columns of transcripts by row; the entries that are shown, for what else is read of them).
 
     `held` are the texts of the layout's key by record, `ref` is REF by row.
     """
     entries = Entries(layout, held)
     pairs = _pairs(entries, ref, rows)
     kinds = _Consequences(block, entries, rows, pairs, notes)
-    best, chosen = _choose(pairs, kinds.preference(), len(rows))
-    _, worst = _choose(pairs, kinds.severity, len(rows))
-    lost = np.flatnonzero((best < 0) & (entries.speaking()[rows.record] > 0))
+    chosen = Chosen(entries, _choose(pairs, kinds.preference(), len(rows)))
+    worst = Chosen(entries, _choose(pairs, kinds.severity, len(rows)))
+    lost = np.flatnonzero((chosen.entry < 0) & (entries.speaking()[rows.record] > 0))
     if len(lost):
         what = f"no entry of {layout.key} is for this allele of the record"
         notes.add("annotation_allele", what, block.line(int(rows.record[lost[0]])), len(lost))
-    columns = {name: entries.picked(name, chosen) for name in ("gene", "gene_id", "transcript", "exon")}
-    columns |= {name: decoded(entries.picked(name, chosen)) for name in ("hgvsc", "hgvsp", "hgvsg")}
+    columns = {name: chosen.text(name) for name in ("gene", "gene_id", "transcript", "exon")}
+    columns |= {name: decoded(chosen.text(name)) for name in ("hgvsc", "hgvsp", "hgvsg")}
     columns["genes"] = _genes(entries, pairs, len(rows))
-    columns["transcript_rule"] = kinds.rules(best)
-    columns["consequence"], columns["impact"] = kinds.of(entries, chosen)
+    columns["transcript_rule"] = kinds.rules(chosen)
+    columns["consequence"], columns["impact"] = kinds.of(chosen)
     columns["impact_rank"] = _rank(columns["impact"])
-    columns["worst_consequence"], worst_impact = kinds.of(entries, worst)
+    columns["worst_consequence"], worst_impact = kinds.of(worst)
     columns["worst_impact_rank"] = pc.max_element_wise(_rank(worst_impact), columns["impact_rank"])
-    columns["worst_gene"] = entries.picked("gene", worst)
-    columns["worst_transcript"] = entries.picked("transcript", worst)
-    columns["af_max"] = highest(entries, layout.frequencies, chosen)
-    return columns, entries, chosen
+    columns["worst_gene"] = worst.text("gene")
+    columns["worst_transcript"] = worst.text("transcript")
+    columns["af_max"] = highest(chosen, layout.frequencies)
+    return columns, chosen
 
 
 class _Consequences:
     """The consequences of all entries, each spelling looked at once: `severity` by entry, 0 the most severe."""
 
     def __init__(self, block: Block, entries: Entries, rows: Rows, pairs: _Pairs, notes: Notes) -> None:
-        encoded = entries.field(entries.layout.places["consequence"]).to_arrow().dictionary_encode()
-        self._codes: Ints = encoded.indices.to_numpy().astype(np.int64)
-        terms = [ontology_terms(text) for text in encoded.dictionary.to_pylist()]
+        codes, spellings = entries.field(entries.layout.places["consequence"]).encode()
+        self._codes: Ints = codes.astype(np.int64)
+        terms = [ontology_terms(text) for text in spellings]
         self._terms = pa.array([text or None for text in terms], pa.string())
         self._impacts = pa.array([impact(text) for text in terms], pa.string())
         self.severity: Ints = np.array([severity(text) for text in terms], np.int64)[self._codes]
@@ -80,14 +79,14 @@ class _Consequences:
         preferred: Ints = self._tiers * 1000 + self.severity
         return preferred
 
-    def rules(self, best: Ints) -> pa.Array:
-        """Of the entry chosen for each row (-1 for none)."""
-        return RULES.take(pa.array(np.append(self._tiers, 0)[best], mask=best < 0))
+    def rules(self, chosen: Chosen) -> pa.Array:
+        """Why each row's entry was chosen."""
+        return RULES.take(pa.array(np.append(self._tiers, 0)[chosen.entry], mask=chosen.entry < 0))
 
-    def of(self, entries: Entries, chosen: Chosen) -> tuple[pa.Array, pa.Array]:
+    def of(self, chosen: Chosen) -> tuple[pa.Array, pa.Array]:
         """(consequence, impact) by row: the impact that the entry states, else that of its terms."""
-        codes = pa.array(np.append(self._codes[chosen.entries], 0)[chosen.index], mask=chosen.index < 0)
-        return self._terms.take(codes), pc.coalesce(entries.picked("impact", chosen), self._impacts.take(codes))
+        codes = pa.array(np.append(self._codes, 0)[chosen.entry], mask=chosen.entry < 0)
+        return self._terms.take(codes), pc.coalesce(chosen.text("impact"), self._impacts.take(codes))
 
 
 def _tiers(entries: Entries) -> Ints:
@@ -107,25 +106,25 @@ def _genes(entries: Entries, pairs: _Pairs, rows: int) -> pa.Array:
     if place is None or not len(pairs.row):
         return pa.nulls(rows, pa.list_(pa.string()))
     spans = entries.field(place)
-    encoded = spans.to_arrow(spans.sizes > 0).dictionary_encode()
-    codes = encoded.indices.fill_null(_NONE).to_numpy().astype(np.int64)[pairs.entry]
+    by_entry, symbols = spans.encode(spans.sizes > 0)
+    codes = by_entry.astype(np.int64)[pairs.entry]
     both = pairs.row << _INDEX_BITS | (codes + 1)
     fresh = np.flatnonzero((codes >= 0) & np.concatenate(([True], both[1:] != both[:-1])))
     if len(fresh) > len(np.unique(pairs.row[fresh])):
         _, first = np.unique(both[fresh], return_index=True)
         fresh = fresh[np.sort(first)]
     counts = np.bincount(pairs.row[fresh], minlength=rows)
-    return lists(encoded.dictionary.take(pa.array(codes[fresh])), counts, counts > 0)
+    return lists(pa.array(symbols, pa.string()).take(pa.array(codes[fresh])), counts, counts > 0)
 
 
-def _choose(pairs: _Pairs, score: Ints, rows: int) -> tuple[Ints, Chosen]:
+def _choose(pairs: _Pairs, score: Ints, rows: int) -> Ints:
     """The entry of each row with the lowest score (by entry), the first of equals; -1 without one."""
     best = np.full(rows, -1, np.int64)
     if len(pairs.row):
         starts = np.flatnonzero(np.concatenate(([True], pairs.row[1:] != pairs.row[:-1])))
         lowest = np.minimum.reduceat(score[pairs.entry] << _INDEX_BITS | np.arange(len(pairs.row)), starts)
         best[pairs.row[starts]] = pairs.entry[lowest & ((1 << _INDEX_BITS) - 1)]
-    return best, Chosen.of(best)
+    return best
 
 
 @dataclass(frozen=True)

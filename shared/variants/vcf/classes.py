@@ -16,7 +16,7 @@ from shared.variants.report import Notes
 from shared.variants.schema import TableSchema
 from shared.variants.vcf.alleles import Rows
 from shared.variants.vcf.clinical import acmg_class, clinvar, tier
-from shared.variants.vcf.entries import LOOSE_NAMES, Chosen, Entries, bare
+from shared.variants.vcf.entries import LOOSE_NAMES, Chosen, bare
 from shared.variants.vcf.fields import Held
 from shared.variants.vcf.lines import Block, shown
 from shared.variants.vcf.spans import spread
@@ -27,15 +27,14 @@ _STRINGS = pa.list_(pa.string())
 
 @dataclass(frozen=True)
 class ClassReader:
-    """Of one block: `held` are the texts of each INFO key by record, `columns` those of INFO by row; `entries` and
-    `chosen` the annotation's, where there is one."""
+    """Of one block: `held` are the texts of each INFO key by record, `columns` those of INFO by row; `chosen` the
+    annotation's entries, where there is one."""
 
     block: Block
     rows: Rows
     schema: TableSchema
     held: dict[str, Held]
     columns: dict[str, pa.Array]
-    entries: Entries | None
     chosen: Chosen | None
     notes: Notes
 
@@ -53,8 +52,8 @@ class ClassReader:
         return {name: array for name, array in found.items() if array is not None}
 
     def _clinvar(self) -> pa.Array | None:
-        texts = [self.entries.picked_at(place, self.chosen)
-                 for place in self.entries.layout.loose["clinvar"]] if self.entries and self.chosen else []
+        chosen = self.chosen
+        texts = [chosen.text_at(place) for place in chosen.layout.loose["clinvar"]] if chosen else []
         texts += [self._of_records(key) for key in self.held if _is_clinvar(key)]
         return self._spelled(pc.coalesce(*texts), _STRINGS, self._significances) if texts else None
 
@@ -85,8 +84,8 @@ class ClassReader:
 
     def _mapped(self, name: str) -> pa.Array | None:
         found = [self._of_records(name)] if name in self.held else []
-        if self.entries and self.chosen and name in self.entries.layout.names:
-            found.append(decoded(self.entries.picked_at(self.entries.layout.names.index(name), self.chosen)))
+        if self.chosen and name in self.chosen.layout.names:
+            found.append(decoded(self.chosen.text_at(self.chosen.layout.names.index(name))))
         return pc.coalesce(*found) if found else None
 
     def _of_records(self, key: str) -> pa.Array:

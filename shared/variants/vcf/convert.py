@@ -118,11 +118,11 @@ class Converter:
     def _annotations(self, block: Block, rows: Rows, columns: dict[str, pa.Array], held: dict[str, Held],
                      notes: Notes) -> dict[str, pa.Array]:
         found: dict[str, pa.Array] = {}
-        entries = chosen = None
+        chosen = None
         if self._layout and self._layout.key in held:
-            found, entries, chosen = annotate(block, self._layout, held[self._layout.key], columns["ref"], rows, notes)
-        found |= read_scores(self._schema, {**columns, **found}, entries, chosen, len(rows))
-        classes = ClassReader(block, rows, self._schema, held, columns, entries, chosen, notes)
+            found, chosen = annotate(block, self._layout, held[self._layout.key], columns["ref"], rows, notes)
+        found |= read_scores(self._schema, {**columns, **found}, chosen, len(rows))
+        classes = ClassReader(block, rows, self._schema, held, columns, chosen, notes)
         return found | classes.read(self._mapping, found.get("gene"))
 
 

@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from shared.variants.vcf.fields import Held
 from shared.variants.vcf.header import Header
-from shared.variants.vcf.spans import Bools, Ints, Spans, take
+from shared.variants.vcf.spans import Bools, Ints, Spans
 
 # What a field is called by VEP, SnpEff and bcftools csq.
 _NAMES: dict[str, tuple[str, ...]] = {
@@ -87,6 +87,7 @@ class Entries:
         self.first[held.at] = np.cumsum(self._counts) - self._counts
         self.count[held.at] = self._counts
         self._bars, self._last = self._grid(len(layout.names) - 1)
+        self._flat = self._bars.ravel()
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -104,7 +105,7 @@ class Entries:
         there = np.arange(wide + 1) < inside[:, None]
         grid = np.broadcast_to(ends[:, None], there.shape).copy()
         grid[there] = bars[(low[:, None] + np.arange(wide + 1))[there]]
-        return grid[:, :-1], grid[:, -1]
+        return np.ascontiguousarray(grid[:, :-1]), grid[:, -1]
 
     def field(self, place: int, which: Ints | None = None) -> Spans:
         """Field `place` of the entries (of those in `which`, ascending); empty where an entry has no such field."""
@@ -138,29 +139,37 @@ class Entries:
         counts: Ints = self.count - (pointers[self.first + self.count] - pointers[self.first])
         return counts
 
-    def picked(self, role: str, chosen: Chosen) -> pa.Array:
-        """The field of the entry chosen for each row, null where it is empty or none was chosen."""
-        place = self.layout.places.get(role)
-        return pa.nulls(len(chosen.index), pa.string()) if place is None else self.picked_at(place, chosen)
-
-    def picked_at(self, place: int, chosen: Chosen) -> pa.Array:
-        spans = self.field(place, chosen.entries)
-        values = spans.to_arrow(spans.sizes > 0)
-        return values if chosen.one_each else take(values, chosen.index)
+    def cut(self, place: int, entry: Ints) -> Spans:
+        """Field `place` of the entries, which may come in any order and more than once; empty for entry -1."""
+        if not len(self):
+            nowhere = np.zeros(len(entry), np.int64)
+            return Spans(self._entries.text, nowhere, nowhere)
+        wide = len(self.layout.names) - 1
+        start = self._entries.starts.take(entry) if place == 0 else self._flat.take(entry * wide + (place - 1)) + 1
+        end = self._last.take(entry) if place == wide else self._flat.take(entry * wide + place)
+        return Spans(self._entries.text, np.where(entry < 0, end, np.minimum(start, end)), end)
 
 
 @dataclass(frozen=True)
 class Chosen:
-    """Row r shows entry `entries[index[r]]`, none where the index is -1; `entries` ascend."""
+    """Row r shows the fields of entry `entry[r]`, none where that is -1."""
 
-    entries: Ints
-    index: Ints
-    one_each: bool
+    entries: Entries
+    entry: Ints
 
-    @classmethod
-    def of(cls, by_row: Ints) -> Chosen:
-        """From the entry of each row, -1 for none."""
-        entries, back = np.unique(by_row[by_row >= 0], return_inverse=True)
-        index = np.full(len(by_row), -1, np.int64)
-        index[by_row >= 0] = back
-        return cls(entries, index, len(entries) == len(by_row) and bool((entries == by_row).all()))
+    @property
+    def layout(self) -> Layout:
+        return self.entries.layout
+
+    def fields(self, place: int) -> Spans:
+        """By row."""
+        return self.entries.cut(place, self.entry)
+
+    def text_at(self, place: int) -> pa.Array:
+        """By row, null where the field is empty."""
+        fields = self.fields(place)
+        return fields.to_arrow(fields.sizes > 0)
+
+    def text(self, role: str) -> pa.Array:
+        place = self.layout.places.get(role)
+        return pa.nulls(len(self.entry), pa.string()) if place is None else self.text_at(place)

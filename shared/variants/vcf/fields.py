@@ -28,6 +28,13 @@ class Held:
     at: Ints
     owners: int
 
+    def by_row(self, owner: Ints) -> pa.Array:
+        """As written, null for `.`: row r wants that of owner `owner[r]`. Long texts are copied once."""
+        index = np.full(self.owners, -1, np.int64)
+        index[self.at] = np.where(self.texts.is_missing(), -1, np.arange(len(self.at)))
+        wanted = index[owner]
+        return self.texts[wanted].to_arrow(wanted >= 0)
+
 
 @dataclass
 class Others:
@@ -76,9 +83,6 @@ def parse(column: KeyColumn, held: Held) -> Parsed:
 
 def _parse_values(column: KeyColumn, held: Held) -> Parsed:
     none = np.zeros(0, np.int64)
-    if column.raw:
-        text = held.texts.to_arrow(~held.texts.is_missing())
-        return Parsed(spread(text, held.at, held.owners), none, none, none)
     values, bad = typed(held.texts, column.kind)
     return Parsed(spread(values, held.at, held.owners), none, none, np.flatnonzero(bad))
 

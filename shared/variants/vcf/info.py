@@ -8,6 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from shared.variants import kernels
 from shared.variants.report import Notes
 from shared.variants.schema import KeyColumn, TableSchema
 from shared.variants.vcf.alleles import Rows
@@ -54,6 +55,9 @@ class InfoReader:
             if column is None:
                 self._undeclared(block, key, texts, others)
                 continue
+            if column.raw:
+                columns[column.name] = texts.by_row(rows.record)
+                continue
             parsed = self._parsed(block, column, texts, rows.n_alts, others)
             columns[column.name] = by_row(column, parsed, wanted)
         columns["info_other"] = rows.expand(others.column())
@@ -65,14 +69,13 @@ class InfoReader:
         with_info = np.flatnonzero(~column.is_missing())
         counts, entries = column[with_info].split(";")
         records = np.repeat(with_info, counts)
-        equals = _first_equals(entries)
+        equals = kernels.first(entries.text.positions("="), entries.starts, entries.ends)
         keys = Spans(entries.text, entries.starts, np.where(equals < 0, entries.ends, equals))
-        encoded = keys.to_arrow().dictionary_encode()
-        codes = encoded.indices.to_numpy().astype(np.int16 if len(encoded.dictionary) < 1 << 15 else np.int32)
-        order = np.argsort(codes, kind="stable")
-        bounds = np.searchsorted(codes[order], np.arange(len(encoded.dictionary) + 1))
+        codes, names = keys.encode()
+        order = np.argsort(codes.astype(np.int16) if len(names) < 1 << 15 else codes, kind="stable")
+        bounds = np.searchsorted(codes[order], np.arange(len(names) + 1))
         held = {}
-        for code, key in enumerate(encoded.dictionary.to_pylist()):
+        for code, key in enumerate(names):
             at = order[bounds[code] : bounds[code + 1]]
             self._check_key(block, key, int(records[at[0]]), len(at))
             at = self._without_repeats(block, key, entries, equals, records, at, others)
@@ -189,13 +192,3 @@ class InfoReader:
             line = block.line(int(held.at[parsed.misfits[0]]))
             self._notes.add("info_value", f"INFO {key}: no {kind}", line, len(parsed.misfits))
         self._check_values(block, column, held, parsed)
-
-
-def _first_equals(entries: Spans) -> Ints:
-    """The offset of the first `=` of each entry, -1 without one."""
-    positions = entries.text.positions("=")
-    if not len(positions):
-        return np.full(len(entries), -1, np.int64)
-    at = positions[np.minimum(np.searchsorted(positions, entries.starts), len(positions) - 1)]
-    found: Ints = np.where((at >= entries.starts) & (at < entries.ends), at, -1)
-    return found

@@ -71,8 +71,7 @@ class VcfText:
         rest = self._rest
         try:
             for piece in self._pieces:
-                rest += piece
-                whole, rest = _whole_lines(rest)
+                whole, rest = _whole_lines(rest, piece)
                 yield from self._block(whole)
                 if len(rest) > LONGEST_LINE_BYTES:
                     raise VcfRefused(f"a line is longer than {LONGEST_LINE_BYTES >> 20} MiB")
@@ -82,7 +81,7 @@ class VcfText:
             # The data ended early: what came before is read first, so that the refusal names the right record.
             yield from self._block(rest[: rest.rfind(b"\n") + 1])
             raise VcfRefused(error.reason, self._records + 1, self.header.lines + self._records + 1) from error
-        whole, rest = _whole_lines(rest)
+        whole, rest = _whole_lines(rest, b"")
         yield from self._block(whole)
         yield from self._last(rest)
 
@@ -195,10 +194,22 @@ class VcfText:
         return parse_header(text.decode().split("\n")[:-1], self._notes)
 
 
-def _whole_lines(text: bytes) -> tuple[bytes, bytes]:
-    """(whole lines, the rest). The last line always waits: whether it is cut, or blank lines follow, the end tells."""
-    end = text.rfind(b"\n", 0, len(text.rstrip(b"\r\n"))) + 1
+def _whole_lines(held: bytes, piece: bytes) -> tuple[bytes, bytes]:
+    """(whole lines, the rest) of `held` and `piece` together. The last line always waits: whether it is cut, or blank
+    lines follow, the end tells."""
+    end = _end_of_whole(piece)
+    if end:
+        return b"".join((held, memoryview(piece)[:end])), piece[end:]
+    text = held + piece
+    end = _end_of_whole(text)
     return text[:end], text[end:]
+
+
+def _end_of_whole(text: bytes) -> int:
+    size = len(text)
+    while size and text[size - 1] in b"\r\n":
+        size -= 1
+    return text.rfind(b"\n", 0, size) + 1
 
 
 def _utf8(raw: bytes, first_line: int, notes: Notes) -> bytes:

@@ -83,10 +83,9 @@ class SampleReader:
         return columns, counts
 
     def _by_key(self, block: Block) -> dict[str, Held]:
-        encoded = block.column(FORMAT).to_arrow().dictionary_encode()
-        record_codes = encoded.indices.to_numpy().astype(np.int64)
+        record_codes, formats = block.column(FORMAT).encode()
         names = [self._format_keys(block, text, np.flatnonzero(record_codes == code))
-                 for code, text in enumerate(encoded.dictionary.to_pylist())]
+                 for code, text in enumerate(formats)]
         codes = np.repeat(record_codes, self._samples)
         counts, values = block.cells().split(":")
         first = np.cumsum(counts) - counts
@@ -145,10 +144,9 @@ class SampleReader:
             return Genotypes(pa.nulls(len(n_alts), pa.string()), codes, ())
         filled = np.flatnonzero(held.texts.sizes > 0)
         at = held.at[filled]
-        text = held.texts[filled].to_arrow()
-        encoded = text.dictionary_encode()
-        found = encoded.indices.to_numpy().astype(np.int64)
-        spellings = encoded.dictionary.to_pylist()
+        texts = held.texts[filled]
+        short_codes, spellings = texts.encode()
+        found = short_codes.astype(np.int64)
         known = [parse_genotype(spelling) for spelling in spellings]
         for code, genotype in enumerate(known):
             if genotype is None:
@@ -158,7 +156,7 @@ class SampleReader:
         good = tuple(genotype for genotype in known if genotype is not None)
         self._check_alleles(block, good, spellings, found, at, n_alts)
         codes[at] = found
-        return Genotypes(spread(text, at, len(codes)), codes, good)
+        return Genotypes(spread(texts.to_arrow(), at, len(codes)), codes, good)
 
     def _check_alleles(self, block: Block, known: tuple[Genotype, ...], spellings: list[str], found: Ints, at: Ints,
                        n_alts: Ints) -> None:

@@ -6,13 +6,16 @@ import re
 from collections.abc import Callable
 from functools import partial
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from shared.variants import kernels
 from shared.variants.schema import TableSchema
-from shared.variants.vcf.entries import LOOSE_NAMES, Chosen, Entries, bare
+from shared.variants.vcf.entries import LOOSE_NAMES, Chosen, bare
 from shared.variants.vcf.fields import any_true
-from shared.variants.vcf.values import NO_TEXT, holds, numbers
+from shared.variants.vcf.spans import spread
+from shared.variants.vcf.values import NO_TEXT, NULL_TEXT, holds, numbers
 
 SCORES = ("cadd_phred", "revel", "spliceai_max", "af_gnomad_exome", "af_gnomad_genome")
 _INFO_FREQUENCY = re.compile(r"^(?:gnomad|exac|1000g|topmed).*af", re.IGNORECASE)
@@ -20,28 +23,28 @@ _INFO_FREQUENCY = re.compile(r"^(?:gnomad|exac|1000g|topmed).*af", re.IGNORECASE
 _PREDICTION = r"^(?P<term>[A-Za-z_ ]*)[(]?(?P<score>[0-9.eE-]*)[)]?$"
 
 
-def read_scores(schema: TableSchema, columns: dict[str, pa.Array], entries: Entries | None, chosen: Chosen | None,
-                rows: int) -> dict[str, pa.Array]:
+def read_scores(schema: TableSchema, columns: dict[str, pa.Array], chosen: Chosen | None, rows: int
+                ) -> dict[str, pa.Array]:
     """The columns of SCORES, `af_max`, `sift` and `polyphen`; `columns` are those of INFO, and `af_max` so far."""
     found = {}
     for name in SCORES:
-        stated = highest(entries, entries.layout.loose[name], chosen) if entries and chosen else None
+        stated = highest(chosen, chosen.layout.loose[name]) if chosen else None
         in_info = _of_info(schema, columns, partial(_is_called, name))
         found[name] = _first(stated, in_info, rows)
     frequencies = _of_info(schema, columns, _is_frequency)
     found["af_max"] = _first(columns.get("af_max"), frequencies, rows)
     for name in ("sift", "polyphen"):
-        if entries and chosen and name in entries.layout.places:
-            found |= _prediction(name, entries.picked(name, chosen))
+        if chosen and name in chosen.layout.places:
+            found |= _prediction(name, chosen.text(name))
     return found
 
 
-def highest(entries: Entries, places: tuple[int, ...], chosen: Chosen) -> pa.Array:
+def highest(chosen: Chosen, places: tuple[int, ...]) -> pa.Array:
     """The highest number in any of the fields, by row."""
-    found = pa.nulls(len(chosen.index), pa.float64())
-    for place in places:
-        found = pc.max_element_wise(found, _numbers(entries.picked_at(place, chosen)))
-    return found
+    numbers = [_numbers_at(chosen, place) for place in places]
+    if len(numbers) < 2:
+        return numbers[0] if numbers else pa.nulls(len(chosen.entry), pa.float64())
+    return pc.max_element_wise(*numbers)
 
 
 def _is_called(name: str, key: str) -> bool:
@@ -70,10 +73,18 @@ def _first(stated: pa.Array | None, other: pa.Array | None, rows: int) -> pa.Arr
 
 
 def _prediction(name: str, text: pa.Array) -> dict[str, pa.Array]:
-    parts = pc.extract_regex(text, _PREDICTION)
+    at = np.flatnonzero(text.is_valid())
+    parts = pc.extract_regex(text.take(pa.array(at)), _PREDICTION)
     term, score = pc.struct_field(parts, "term"), pc.struct_field(parts, "score")
-    term, score = (pc.if_else(pc.equal(part, NO_TEXT), None, part) for part in (term, score))
-    return {name: term, f"{name}_score": _numbers(score)}
+    term, score = (pc.if_else(pc.equal(part, NO_TEXT), NULL_TEXT, part) for part in (term, score))
+    return {name: spread(term, at, len(text)), f"{name}_score": spread(_numbers(score), at, len(text))}
+
+
+def _numbers_at(chosen: Chosen, place: int) -> pa.Array:
+    fields = chosen.fields(place)
+    values, unsure = kernels.floats(fields.text.u8, fields.starts, fields.ends)
+    at = np.flatnonzero(unsure)
+    return pc.replace_with_mask(values, pa.array(unsure), _numbers(fields[at].to_arrow())) if len(at) else values
 
 
 def _numbers(text: pa.Array) -> pa.Array:

@@ -14,7 +14,7 @@ from shared.variants.report import Notes
 from shared.variants.vcf.header import Header
 from shared.variants.vcf.lines import Block, shown
 from shared.variants.vcf.spans import Bools, Ints, Spans
-from shared.variants.vcf.values import FALSE, ONE, ZERO, holds, numbers
+from shared.variants.vcf.values import FALSE, ONE, ZERO, holds, typed
 
 CHROM, POS, ID, REF, ALT, QUAL, FILTER, INFO, FORMAT = range(9)
 
@@ -63,23 +63,20 @@ def read_sites(block: Block, header: Header, notes: Notes) -> Sites:
 
 
 def _contigs(block: Block, header: Header, notes: Notes) -> tuple[Ints, tuple[str, ...]]:
-    encoded = block.column(CHROM).to_arrow().dictionary_encode()
-    codes: Ints = encoded.indices.to_numpy().astype(np.int64)
-    names = tuple(encoded.dictionary.to_pylist())
+    codes, names = block.column(CHROM).encode()
     for code, name in enumerate(names):
         line = block.line(int(np.argmax(codes == code)))
         if not _CONTIG.match(name):
             notes.add("contig_name", f"CHROM {shown(name)} holds a character that names may not have", line)
         if header.contigs and name not in header.contigs and name.strip("<>") not in header.contigs:
             notes.add("undeclared_contig", f"contig {shown(name)} is not declared in the header", line)
-    return codes, names
+    return codes.astype(np.int64), tuple(names)
 
 
 def _positions(block: Block) -> Ints:
     column = block.column(POS)
-    text = column.to_arrow()
-    positions, bad = numbers(text, np.ones(len(block), np.bool_), "Integer")
-    block.refuse_first(bad, column, "POS is not a number: {}")
+    positions, bad = typed(column, "Integer")
+    block.refuse_first(bad | column.is_missing(), column, "POS is not a number: {}")
     result: Ints = positions.to_numpy(zero_copy_only=False)
     block.refuse_first(result < 0, column, "POS is negative: {}")
     return result
@@ -140,8 +137,7 @@ def _ref(block: Block, notes: Notes) -> pa.Array:
 
 def _quality(block: Block, notes: Notes) -> pa.Array:
     column = block.column(QUAL)
-    present = ~column.is_missing()
-    quality, bad = numbers(column.to_arrow(present), present, "Float")
+    quality, bad = typed(column, "Float")
     block.refuse_first(bad, column, "QUAL is not a number: {}")
     values = quality.fill_null(ZERO).to_numpy(zero_copy_only=False)
     negative: Bools = values < 0
@@ -153,16 +149,17 @@ def _quality(block: Block, notes: Notes) -> pa.Array:
 
 def _filters(block: Block, header: Header, notes: Notes) -> tuple[pa.Array, pa.Array]:
     """(list of filters, null for `.`; the same as text for counting)."""
-    encoded = block.column(FILTER).to_arrow().dictionary_encode()
-    codes = encoded.indices.to_numpy()
+    codes, texts = block.column(FILTER).encode()
     lists: list[list[str] | None] = []
-    for code, text in enumerate(encoded.dictionary.to_pylist()):
+    for code, text in enumerate(texts):
         line = block.line(int(np.argmax(codes == code)))
         names = None if text == "." else text.split(";")
         lists.append(names)
         for defect in _filter_defects(names or [], header):
             notes.add("filter", defect, line, int((codes == code).sum()))
-    return pa.array(lists, pa.list_(pa.string())).take(encoded.indices), encoded
+    indices = pa.array(codes)
+    encoded = pa.DictionaryArray.from_arrays(indices, pa.array(texts, pa.string()))
+    return pa.array(lists, pa.list_(pa.string())).take(indices), encoded
 
 
 def _filter_defects(names: list[str], header: Header) -> list[str]:

@@ -1,7 +1,7 @@
 """Cutting text into fields without touching it: a field is a pair of byte offsets, a column is two NumPy arrays.
 
 Everything a VCF holds is found by where its delimiters are. Offsets of all delimiters of one kind come from one pass
-over a block (about 0.2 ns a byte); fields are copied once, when they become an Arrow array.
+over a block; fields are copied once, when they become an Arrow array. The passes over bytes are the kernels'.
 """
 
 from __future__ import annotations
@@ -9,14 +9,12 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 
-Ints = npt.NDArray[np.int64]
-Bools = npt.NDArray[np.bool_]
+from shared.variants import kernels
+from shared.variants.kernels.types import Bools, Bytes, Codes, Ints
 
-DOT = ord(".")
-_NO_STRINGS = pa.array([], pa.string())
+__all__ = ("Bools", "Codes", "Ints", "Spans", "Text", "lists", "ranges", "spread", "take", "with_nulls")
 
 
 @dataclass(frozen=True)
@@ -24,7 +22,7 @@ class Text:
     """A piece of UTF-8 text and where its delimiters are."""
 
     data: bytes
-    u8: npt.NDArray[np.uint8] = field(init=False, repr=False)
+    u8: Bytes = field(init=False, repr=False)
     _found: dict[int, Ints] = field(default_factory=dict, init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -34,13 +32,13 @@ class Text:
         """Offsets of `char` (one ASCII character), ascending."""
         code = ord(char)
         if code not in self._found:
-            self._found[code] = np.flatnonzero(self.u8 == code)
+            self._found[code] = kernels.find(self.u8, code)
         return self._found[code]
 
 
 @dataclass(frozen=True)
 class Spans:
-    """n fields of `text`: bytes `starts[i]:ends[i]`. Ascending, and none overlaps the next."""
+    """n fields of `text`: bytes `starts[i]:ends[i]`. To be cut they have to ascend, and none to overlap the next."""
 
     text: Text
     starts: Ints
@@ -50,20 +48,19 @@ class Spans:
         return len(self.starts)
 
     def __getitem__(self, which: Ints | Bools) -> Spans:
-        """A selection, which has to keep the order."""
         return Spans(self.text, self.starts[which], self.ends[which])
 
     @property
     def sizes(self) -> Ints:
         return self.ends - self.starts
 
-    def first_bytes(self) -> npt.NDArray[np.uint8]:
+    def first_bytes(self) -> Bytes:
         """The byte at each start; of an empty field that is the delimiter that ends it."""
         return self.text.u8[self.starts]
 
     def is_missing(self) -> Bools:
         """True where the field is `.`"""
-        missing: Bools = (self.sizes == 1) & (self.first_bytes() == DOT)
+        missing: Bools = kernels.missing(self.text.u8, self.starts, self.ends)
         return missing
 
     def to_text(self, i: int) -> str:
@@ -71,41 +68,16 @@ class Spans:
 
     def to_arrow(self, valid: Bools | None = None) -> pa.Array:
         """A string array with n values, null where `valid` is false."""
-        n = len(self)
-        if n == 0:
-            return _NO_STRINGS
-        if valid is not None and (at := np.flatnonzero(valid)).size * 4 < n:
-            return spread(self[at].to_arrow(), at, n)
-        # Field, gap, field, gap ... is a string array over the text as it lies; every second value is a field.
-        offsets = np.empty(2 * n, np.int32)
-        offsets[0::2] = self.starts
-        offsets[1::2] = self.ends
-        lying = pa.StringArray.from_buffers(2 * n - 1, pa.py_buffer(offsets), pa.py_buffer(self.text.data))
-        fields = lying.take(pa.array(np.arange(0, 2 * n - 1, 2, dtype=np.int32)))
-        return fields if valid is None else with_nulls(fields, valid)
+        return kernels.strings(self.text.u8, self.starts, self.ends, valid)
+
+    def encode(self, valid: Bools | None = None) -> tuple[Codes, list[str]]:
+        """(which of the spellings each field is, -1 where `valid` is false; the spellings, in order of appearance)."""
+        codes, firsts = kernels.encode(self.text.u8, self.starts, self.ends, valid)
+        return codes, [self.to_text(int(i)) for i in firsts]
 
     def split(self, delimiter: str) -> tuple[Ints, Spans]:
         """Cuts each field at `delimiter`: (number of parts of each field, at least 1; all parts in order)."""
-        found = self.text.positions(delimiter)
-        low = np.searchsorted(found, self.starts)
-        inside = np.searchsorted(found, self.ends) - low
-        counts = inside + 1
-        n_parts = int(counts.sum())
-        if n_parts == len(self):
-            return counts, self
-        last = np.cumsum(counts) - 1
-        first = last - inside
-        cuts = found[ranges(low, inside)]
-        starts = np.empty(n_parts, np.int64)
-        ends = np.empty(n_parts, np.int64)
-        is_first = np.zeros(n_parts, np.bool_)
-        is_last = np.zeros(n_parts, np.bool_)
-        is_first[first] = True
-        is_last[last] = True
-        starts[first] = self.starts
-        starts[~is_first] = cuts + 1
-        ends[last] = self.ends
-        ends[~is_last] = cuts
+        counts, starts, ends = kernels.split(self.text.positions(delimiter), self.starts, self.ends)
         return counts, Spans(self.text, starts, ends)
 
 

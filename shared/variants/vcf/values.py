@@ -8,6 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from shared.variants import kernels
 from shared.variants.vcf.spans import Bools, Spans
 
 ARROW_TYPES: dict[str, pa.DataType] = {
@@ -20,6 +21,7 @@ ARROW_TYPES: dict[str, pa.DataType] = {
 
 # Made once: pyarrow looks for pandas on the disk whenever it turns a Python value into one of its own.
 FALSE, ZERO, ONE, MINUS_ONE, NO_TEXT = (pa.scalar(value) for value in (False, 0, 1, -1, ""))
+NULL_TEXT = pa.scalar(None, pa.string())
 
 _INTEGER = r"^-?[0-9]{1,18}$"
 # VCF 4.3, section 1.3: the grammar of a Float; a leading plus is not read by Arrow, so such a value stays text.
@@ -31,11 +33,18 @@ def typed(fields: Spans, kind: str) -> tuple[pa.Array, Bools]:
 
     Strings are percent-decoded, once (VCF 4.3, section 1.2).
     """
-    present = ~fields.is_missing() & (fields.sizes > 0)
-    text = fields.to_arrow(present)
     if kind not in ("Integer", "Float"):
-        return decoded(text), np.zeros(len(fields), np.bool_)
-    return numbers(text, present, kind)
+        present = ~fields.is_missing() & (fields.sizes > 0)
+        return decoded(fields.to_arrow(present)), np.zeros(len(fields), np.bool_)
+    read = kernels.integers if kind == "Integer" else kernels.floats
+    values, unsure = read(fields.text.u8, fields.starts, fields.ends)
+    at = np.flatnonzero(unsure)
+    if not len(at):
+        return values, unsure
+    others, bad = numbers(fields[at].to_arrow(), np.ones(len(at), np.bool_), kind)
+    unfit = np.zeros(len(fields), np.bool_)
+    unfit[at] = bad
+    return pc.replace_with_mask(values, pa.array(unsure), others), unfit
 
 
 def numbers(text: pa.Array, present: Bools, kind: str) -> tuple[pa.Array, Bools]:

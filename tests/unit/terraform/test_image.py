@@ -47,17 +47,27 @@ def test_the_image_has_the_tested_versions_and_no_tool_of_development() -> None:
 def image(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with what the Dockerfile copies."""
     app = tmp_path_factory.mktemp("app")
-    copies = re.findall(r"^COPY (.+) (\S+)$", (ROOT / "infra/terraform/Dockerfile").read_text(), re.MULTILINE)
+    copies = re.findall(r"^COPY (?!--from)(.+) (\S+)$", (ROOT / "infra/terraform/Dockerfile").read_text(), re.MULTILINE)
     assert copies
     for sources, to in copies:
         for source in (ROOT / name for name in sources.split()):
             target = app / to / source.name if to.endswith("/") else app / to
             target.parent.mkdir(parents=True, exist_ok=True)
             if source.is_dir():
-                shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__"))
+                shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__"), dirs_exist_ok=True)
             else:
                 shutil.copy(source, target)
     return app
+
+
+def test_the_stage_before_the_image_makes_the_kernels_that_the_image_copies(image: Path) -> None:
+    docker = (ROOT / "infra/terraform/Dockerfile").read_text()
+    command = re.search(r"^RUN python (\S+)$", docker, re.MULTILINE)
+    made = re.search(r"^COPY --from=kernels /app/(\S+) \1$", docker, re.MULTILINE)
+    assert command and made
+    (image / made[1]).unlink(missing_ok=True)
+    subprocess.run([sys.executable, "-I", command[1]], cwd=image, check=True)
+    assert (image / made[1]).exists()
 
 
 @pytest.mark.parametrize("statement", [

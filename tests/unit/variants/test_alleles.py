@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shared.variants.vcf.keys import canonical_breakend, minimal
@@ -96,6 +96,7 @@ def test_c47_every_alternate_is_a_row_or_counted_under_a_reason(tmp_path: Path) 
 ALTS = st.lists(st.sampled_from(["C", "G", "CC", "*", "<NON_REF>", "<*>", "<DEL>", "N[2:5["]), min_size=1, max_size=4)
 
 
+@settings(deadline=None)
 @given(st.lists(st.one_of(st.just(["."]), ALTS), max_size=12))
 def test_c47_the_counts_add_up_for_any_file(tmp_path_factory: pytest.TempPathFactory, records: list[list[str]]) -> None:
     """C47: alleles == rows + skipped alleles, and `no alternate allele` counts the records whose ALT is `.`"""
@@ -137,6 +138,7 @@ def test_minimal_key_and_type(
 BASES = st.text("ACGT", min_size=1, max_size=12)
 
 
+@settings(deadline=None)
 @given(BASES, BASES, BASES, BASES)
 def test_padding_an_allele_does_not_change_its_key(before: str, ref: str, alt: str, after: str) -> None:
     moved, small_ref, small_alt = minimal(before + ref + after, before + alt + after)

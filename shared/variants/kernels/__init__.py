@@ -1,0 +1,31 @@
+"""The loops over the bytes of a VCF, compiled (compiled.py over kernels.c) or in NumPy and Arrow (plain.py).
+
+Both give the same values, which tests/unit/variants/test_kernels.py holds them to. Plain is what runs where there was
+no C compiler at `make install`. docs/decisions/0017-compiled-kernels.md.
+
+`text` is UTF-8; a field is a pair of offsets into it. For `split` and `first` the fields ascend, and none overlaps the
+next; for the others they may come in any order, and more than once.
+
+    find(text, byte)                    offsets of a byte, ascending
+    strings(text, starts, ends, valid)  string array of the fields, null where `valid` (None: everywhere) is false
+    split(found, starts, ends)          (number of parts of each field when cut at the offsets `found`; starts, and
+                                        ends, of all parts)
+    first(found, starts, ends)          the first of `found` in each field, -1 without one
+    missing(text, starts, ends)         whether a field is `.`
+    integers(text, starts, ends)        (int64 array, null where a field is empty or `.`; whether a field is spelled
+                                        otherwise than most: then its value is null, and others have to read it)
+    floats(text, starts, ends)          the same with doubles
+    encode(text, starts, ends, valid)   (int32 code of each field, equal for equal bytes, counted in order of
+                                        appearance, -1 where not valid; which field each code was first)
+"""
+
+from __future__ import annotations
+
+from types import ModuleType
+
+from shared.variants.kernels import compiled, plain
+
+CHOSEN: ModuleType = compiled if compiled.is_there() else plain
+
+find, strings, split, first = CHOSEN.find, CHOSEN.strings, CHOSEN.split, CHOSEN.first
+missing, integers, floats, encode = CHOSEN.missing, CHOSEN.integers, CHOSEN.floats, CHOSEN.encode
