@@ -1,7 +1,7 @@
 """The loops over the bytes of a VCF, compiled (compiled.py over kernels.c) or in NumPy and Arrow (plain.py).
 
 Both give the same values, which tests/unit/variants/test_kernels.py holds them to. Plain is what runs where there was
-no C compiler at `make install`. docs/decisions/0017-compiled-kernels.md.
+no C compiler at `make install`. docs/decisions/0018-compiled-kernels.md.
 
 `text` is UTF-8; a field is a pair of offsets into it. For `split` and `first` the fields ascend, and none overlaps the
 next; for the others they may come in any order, and more than once.
