@@ -12,7 +12,7 @@ from shared.domain.analysis import Analysis, IngestStatus
 from shared.domain.cache import Built
 from shared.domain.order import Order
 from shared.ports import Ports
-from shared.variants.order_index import open_index
+from shared.variants.order_index import IndexBroken, open_index
 from shared.variants.query import OrderQueries
 
 MOST_OPEN = 8
@@ -49,7 +49,7 @@ class OpenCaches:
 
     def queries(self, ports: Ports, subject: Subject) -> OrderQueries:
         """The first to ask fetches it, and those who want the same wait for him. What is evicted while somebody reads
-        it stays mapped until he has done."""
+        it stays mapped until he has done. Raises Refusal (409) for an index of another release."""
         key = (id(ports), subject.bucket, subject.built.index)
         with self._lock:
             opening = self._opening.setdefault(key, Lock())
@@ -66,7 +66,13 @@ class OpenCaches:
     def _fetched(self, ports: Ports, subject: Subject, key: _Key) -> _Held:
         local = ExitStack()
         path = local.enter_context(ports.objects.local(subject.bucket, subject.built.index))
-        held = _Held(OrderQueries(open_index(path), subject.built.version), local, ports)
+        try:
+            index = open_index(path)
+        except IndexBroken:
+            local.close()
+            raise Refusal(409, "not-built", f"The variants of {subject.name!r} were joined by another release of this "
+                          "program; they can be read once they have been joined anew") from None
+        held = _Held(OrderQueries(index, subject.built.version), local, ports)
         with self._lock:
             self._open[key] = held
             evicted = self._open.popitem(last=False) if len(self._open) > MOST_OPEN else None

@@ -20,7 +20,7 @@ from shared.domain.clock import Time
 from shared.domain.part import Lease, Part
 from shared.domain.request import Role, Sex
 
-CACHE_VERSION = 1
+CACHE_VERSION = 2
 """Of how tables are joined: another one gives every cache another name."""
 
 

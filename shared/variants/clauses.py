@@ -16,7 +16,7 @@ from shared.domain.request import Role
 from shared.variants.contigs import canonical
 from shared.variants.filters import CONSEQUENCE_GROUPS, HIDDEN_TIER, NONE, BadQuery, Filter
 from shared.variants.inheritance import REFERENCE, Family
-from shared.variants.order_index import LONG, NULL_INT, Chromosome, Index, Words, of_rows, pack
+from shared.variants.order_index import LONG, Chromosome, Index, Words, nothing, of_range, of_rows, pack
 from shared.variants.order_schema import Group
 from shared.variants.regions import BadRegion, Region
 from shared.variants.vcf.keys import minimal
@@ -91,42 +91,43 @@ class _Clauses:
             "vaf_max": ("*vaf", "<=", "vaf"), "seen_max": ("seen", "<=", "seen"), "vaf_delta_min": ("", ">=", "vaf"),
         }
 
-    def _values(self, name: str, column: str) -> Array:
-        """Of a column of the table or, behind a `*`, of the index case."""
+    def _column(self, name: str, column: str) -> str:
+        """Of the table or, behind a `*`, of the index case."""
         if not column.startswith("*"):
-            return self._index.array(column)
+            return column
         if not self._index.groups:
             raise BadQuery([Reason(field=name, message="the variants are of sites without samples; leave it out")])
-        return self._index.array(self._index.groups[0].column(column[1:]))
+        return self._index.groups[0].column(column[1:])
 
     def _number(self, name: str, column: str, comparison: str, kept: str) -> Callable[[], Words]:
         def make() -> Words:
-            limit = getattr(self._filter, name)
-            values = self._delta() if name == "vaf_delta_min" else self._values(name, column)
-            passing = values >= limit if comparison == ">=" else values <= limit
-            if values.dtype.kind == "f":
-                return pack(passing | np.isnan(values) if kept in self._filter.keep_missing else passing)
-            if kept in self._filter.keep_missing:
-                return pack(passing | (values == NULL_INT))
-            return pack(passing & (values != NULL_INT) if comparison == "<=" else passing)
+            if name == "vaf_delta_min":
+                return self._delta(kept in self._filter.keep_missing)
+            limit, of = getattr(self._filter, name), self._column(name, column)
+            if comparison == "<=":
+                return self._at_most(of, limit, kept)
+            words = self._index.above(of, limit, or_equal=True)
+            return words | self._index.none(of) if kept in self._filter.keep_missing else words
 
         return make
 
-    def _frequency(self) -> Words:
-        values = self._index.array("af_max")
-        passing = values <= self._filter.frequency_max
-        words = pack(passing | np.isnan(values) if "frequency" in self._filter.keep_missing else passing)
-        if self._filter.keep_pathogenic:
-            for term in PATHOGENIC:
-                words |= self._index.bits("clinvar", term)
-        return words
+    def _at_most(self, column: str, limit: float, kept: str) -> Words:
+        above = self._index.above(column, limit)
+        if kept not in self._filter.keep_missing:
+            above |= self._index.none(column)
+        return ~above & self._index.every
 
-    def _delta(self) -> Array:
+    def _frequency(self) -> Words:
+        words = self._at_most("af_max", float(self._filter.frequency_max or 0), "frequency")
+        return words | self._any("clinvar", PATHOGENIC) if self._filter.keep_pathogenic else words
+
+    def _delta(self, keep_missing: bool) -> Words:
         """The tumour's fraction less the normal's, which counts as 0 where it has none."""
         tumor, normal = self._pair("vaf_delta_min")
-        mine, theirs = self._index.array(tumor.column("vaf")), self._index.array(normal.column("vaf"))
-        result: Array = mine - np.where(np.isnan(theirs), 0, theirs)
-        return result
+        mine, theirs = self._index.numbers(tumor.column("vaf")), self._index.numbers(normal.column("vaf"))
+        delta = mine - np.nan_to_num(theirs)
+        passing = delta >= self._filter.vaf_delta_min
+        return pack(passing | np.isnan(delta) if keep_missing else passing)
 
     # -- words --------------------------------------------------------------------------------------------------------
 
@@ -134,10 +135,7 @@ class _Clauses:
         return self._any(column, getattr(self._filter, name))
 
     def _any(self, column: str, values: Iterable[str]) -> Words:
-        words = self._nothing()
-        for value in values:
-            words |= pack(self._index.array(column) == 0) if value == NONE else self._index.bits(column, value)
-        return words
+        return self._index.bits(column, *(None if value == NONE else value for value in values))
 
     def _named(self, column: str, name: str) -> Words:
         """Words of an open list: what no row has is said, since it may be a slip."""
@@ -179,7 +177,7 @@ class _Clauses:
         return of_rows(np.concatenate(parts), self._index.rows)
 
     def _panel(self) -> Words:
-        words, unknown = self._nothing(), []
+        words, unknown = nothing(self._index.rows), []
         for name in self._filter.panel:
             if name not in self._panels:
                 unknown.append(Reason(field="panel", message=f"there is no panel {show(name)}; see the list of panels"))
@@ -222,7 +220,7 @@ class _Clauses:
             )
         words = self._index.every.copy()
         for prefix, genotypes in by_group.items():
-            one = self._nothing()
+            one = nothing(self._index.rows)
             for genotype in genotypes:
                 one |= self._of_genotype(groups[prefix], genotype)
             words &= one
@@ -238,7 +236,7 @@ class _Clauses:
 
     def _inheritance(self) -> Words:
         """Of all patterns but compound_het, which depends on the other fields (query.py)."""
-        family, words = Family(self._index), self._nothing()
+        family, words = Family(self._index), nothing(self._index.rows)
         for pattern in self._filter.inheritance:
             family.check(pattern)
             if pattern != "compound_het":
@@ -250,8 +248,8 @@ class _Clauses:
         tumour carries it, and so does the normal, or has more of it than noise."""
         tumor, normal = self._pair("somatic")
         carried = self._index.flag(tumor.column("carries"))
-        in_normal = self._index.flag(normal.column("carries")) | pack(
-            self._index.array(normal.column("vaf")) > self._filter.normal_vaf_max
+        in_normal = self._index.flag(normal.column("carries")) | self._index.above(
+            normal.column("vaf"), self._filter.normal_vaf_max
         )
         return carried & (~in_normal if self._filter.somatic == "somatic" else in_normal)
 
@@ -301,13 +299,10 @@ class _Clauses:
 
     def _with_code(self, column: str, codes: Sequence[int | None]) -> Array:
         wanted = [code for code in codes if code is not None]
-        values = self._index.array(column)
+        values = self._index.whole(column)
         if len(wanted) == 1:
             return np.flatnonzero(values == wanted[0])
         return np.flatnonzero(np.isin(values, wanted)) if wanted else np.zeros(0, np.int64)
-
-    def _nothing(self) -> Words:
-        return np.zeros(-(-self._index.rows // 64), np.uint64)
 
 
 _VARIANT = re.compile(
@@ -352,7 +347,7 @@ def rows_of_variant(index: Index, chrom: str, pos: int, ref: str, alt: str) -> A
 def _rows_at(index: Index, chrom: str, key_pos: int) -> Array:
     for each in index.chromosomes:
         if each.name == chrom:
-            places = index.array("key_pos")[each.start : each.stop]
+            places = index.array("key_pos/exact")[each.start : each.stop]
             first, last = np.searchsorted(places, (key_pos, key_pos + 1))
             return np.arange(each.start + first, each.start + last)
     return np.zeros(0, np.int64)
@@ -360,29 +355,29 @@ def _rows_at(index: Index, chrom: str, key_pos: int) -> Array:
 
 def _touching(index: Index, regions: Sequence[Region]) -> Words:
     """Rows whose allele has a base within one of the regions."""
-    found = np.zeros(index.rows, bool)
+    words = nothing(index.rows)
     for each in index.chromosomes:
         mine = [region for region in regions if region.chrom == each.name]
         if any(region.start is None for region in mine):
-            found[each.start : each.stop] = True
+            words |= of_range(each.start, each.stop, index.rows)
         elif mine:
-            _mark(index, each, mine, found)
-    return pack(found)
+            words |= of_rows(_rows_touching(index, each, mine), index.rows)
+    return words
 
 
-def _mark(index: Index, chromosome: Chromosome, regions: Sequence[Region], found: Bools) -> None:
+def _rows_touching(index: Index, chromosome: Chromosome, regions: Sequence[Region]) -> Array:
     """A short allele begins near its key's position, so that only rows near a region are looked at; the few long ones
     are looked at one by one."""
     starts = np.array([region.start for region in regions], np.int64)
     ends = np.array([region.end for region in regions], np.int64)
-    places = index.array("key_pos")[chromosome.start : chromosome.stop]
+    places = index.array("key_pos/exact")[chromosome.start : chromosome.stop]
     first = np.searchsorted(places, starts - LONG) + chromosome.start
     last = np.searchsorted(places, ends + LONG, "right") + chromosome.start
     lengths = np.maximum(last - first, 0)
     of_region = np.repeat(np.arange(len(regions)), lengths)
     rows = np.arange(len(of_region)) - np.repeat(np.cumsum(lengths) - lengths, lengths) + first[of_region]
-    pos, end = index.array("pos"), index.array("end")
-    found[rows[(pos[rows] <= ends[of_region]) & (end[rows] >= starts[of_region])]] = True
-    for row in index.long_rows[(index.long_rows >= chromosome.start) & (index.long_rows < chromosome.stop)].tolist():
-        if ((pos[row] <= ends) & (end[row] >= starts)).any():
-            found[row] = True
+    pos, end, long_rows = index.array("pos/exact"), index.array("end/exact"), index.array("long_rows")
+    near = rows[(pos[rows] <= ends[of_region]) & (end[rows] >= starts[of_region])]
+    far = [row for row in long_rows[(long_rows >= chromosome.start) & (long_rows < chromosome.stop)].tolist()
+           if ((pos[row] <= ends) & (end[row] >= starts)).any()]
+    return np.concatenate((near, np.array(far, np.int64)))

@@ -32,7 +32,7 @@ import numpy.typing as npt
 from shared.domain.reasons import Reason
 from shared.domain.request import Role, Sex
 from shared.variants.filters import BadQuery
-from shared.variants.order_index import NULL_INT, Index, Words, bits_at, unpack
+from shared.variants.order_index import Index, Words, bits_at, nothing, of_rows, unpack
 from shared.variants.order_schema import Group
 
 Ints = npt.NDArray[np.int64]
@@ -123,14 +123,13 @@ class Family:
     # -- genotypes ----------------------------------------------------------------------------------------------------
 
     def carries(self, group: Group | None) -> Mask:
-        return self._none if group is None else self._of_rows(self._index.flag(group.column("carries")))
+        if group is None:
+            return self._none
+        words = self._index.flag(group.column("carries"))
+        return words if self._rows is None else bits_at(words, self._rows)
 
     def has(self, group: Group | None, zygosities: tuple[str, ...]) -> Mask:
-        result = self._none
-        if group is not None:
-            for zygosity in zygosities:
-                result = result | self._of_rows(self._index.bits(group.column("zygosity"), zygosity))
-        return result
+        return self._none if group is None else self._are(group.column("zygosity"), zygosities)
 
     def reference(self, group: Group | None) -> Mask:
         return self.has(group, REFERENCE)
@@ -161,21 +160,19 @@ class Family:
 
     def _sex_chromosome(self, chrom: str) -> Mask:
         """Rows of it outside the pseudoautosomal regions."""
-        return self._of_rows(self._index.bits("sex_region", chrom))
+        return self._are("sex_region", (chrom,))
 
     def _chromosome(self, chrom: str) -> Mask:
-        return self._of_rows(self._index.bits("chrom", chrom))
+        return self._are("chrom", (chrom,))
+
+    def _are(self, column: str, values: tuple[str, ...]) -> Mask:
+        if self._rows is None:
+            return self._index.bits(column, *values)
+        return self._index.are(column, values, self._rows)
 
     @property
     def _none(self) -> Mask:
-        if self._rows is None:
-            return np.zeros(-(-self._index.rows // 64), np.uint64)
-        return np.zeros(len(self._rows), bool)
-
-    def _of_rows(self, words: Words) -> Mask:
-        if self._rows is None:
-            return words
-        return bits_at(words, self._rows)
+        return nothing(self._index.rows) if self._rows is None else np.zeros(len(self._rows), bool)
 
 
 # -- compound heterozygous --------------------------------------------------------------------------------------------
@@ -190,40 +187,78 @@ class Pairs:
 
 
 @dataclass(frozen=True)
-class _Entries:
-    """Heterozygous rows by gene: a row stands once for each of its genes. `phase` -1: not phased, else a number for
-    each chromosome and phase set."""
+class _Classes:
+    """Heterozygous rows of a gene that are alike in all that pairs depend on; `n` of them. `set` is of the gene and the
+    phase set, `side` also of the side within it; both are 0 where the rows are not phased."""
 
     gene: Ints
-    row: Ints
     origin: Ints
-    phase: Ints
+    set: Ints
     side: Ints
+    n: Ints
+
+
+def pairing(index: Index) -> dict[str, npt.NDArray[Any]]:
+    """What is worked out when the index is made, since it depends on no filter. `pairs/rows` and `pairs/class`: each
+    heterozygous row that has a gene, once for each of its genes, and its class; `pairs/gene`, `origin`, `set` and
+    `side` of each class. The order has a proband."""
+    rows = np.flatnonzero(unpack(candidates(index, index.every), index.rows))
+    genes, of_row = _genes_of(index, rows)
+    what = _alike(index, rows)
+    origin, phase, side = what.origin[of_row], what.phase[of_row], what.side[of_row]
+    sets = _numbered(genes, phase, phase >= 0)
+    sides = _numbered(sets, side, phase >= 0)
+    first, classes = np.unique((genes * 3 + origin) * (int(sides.max(initial=0)) + 1) + sides,
+                               return_index=True, return_inverse=True)[1:]
+    of_class = {"gene": genes, "origin": origin, "set": sets, "side": sides}
+    return {"pairs/rows": rows[of_row].astype(np.int32), "pairs/class": classes.astype(np.int32),
+            **{f"pairs/{name}": values[first].astype(np.int32) for name, values in of_class.items()}}
+
+
+def _numbered(first: Ints, second: Ints, where: Bools) -> Ints:
+    """Of each pair of numbers one number from 1; 0 where it is not asked for."""
+    result = np.zeros(len(first), np.int64)
+    pair = first[where] * (int(second.max(initial=0)) + 1) + second[where]
+    result[where] = np.unique(pair, return_inverse=True)[1] + 1
+    return result
 
 
 def pairs(index: Index, among: Words, *, phase_known: bool) -> Pairs:
     """Of the rows of `among`. `phase_known`: only those with a partner in trans. The order has a proband."""
-    entries = _entries(index, np.flatnonzero(unpack(candidates(index, among), index.rows)))
-    phased, known = entries.phase >= 0, entries.origin != _NEITHER
-    other = _OTHER[entries.origin]
-    in_gene = _how_many(entries.gene, entries.gene)
-    of_origin = entries.gene * 3 + entries.origin
-    same_origin = np.where(known, _how_many(of_origin, of_origin), 0)
-    other_origin = np.where(known, _how_many(of_origin, entries.gene * 3 + other), 0)
-    sets = _sets(entries)
-    same_set = np.where(phased, _how_many(sets, sets), 0)
-    on_side = sets * (int(entries.side.max(initial=0)) + 2) + entries.side + 1
-    same_side = np.where(phased, _how_many(on_side, on_side), 0)
-    in_set = sets * 3 + entries.origin
-    same_both = np.where(phased & known, _how_many(in_set, in_set), 0)
-    other_in_set = np.where(phased & known, _how_many(in_set, sets * 3 + other), 0)
+    rows, of_row = index.whole("pairs/rows"), index.whole("pairs/class")
+    here = np.flatnonzero(unpack(among, index.rows)[rows])
+    rows, of_row = rows[here], of_row[here]
+    n = np.bincount(of_row, minlength=len(index.array("pairs/gene")))
+    there = np.flatnonzero(n)
+    gene, origin, sets, side = (index.array(f"pairs/{name}")[there].astype(np.int64)
+                                for name in ("gene", "origin", "set", "side"))
+    in_trans, others = _partners_by_class(_Classes(gene, origin, sets, side, n[there]))
+    trans, fits = np.zeros(len(n), bool), np.zeros(len(n), bool)
+    trans[there], fits[there] = in_trans > 0, (in_trans if phase_known else others) > 0
+    paired = _distinct(rows[fits[of_row]])
+    return Pairs(paired, bits_at(of_rows(rows[trans[of_row]], index.rows), paired))
+
+
+def _partners_by_class(classes: _Classes) -> tuple[Ints, Ints]:
+    """Of each row of a class how many partners are in trans, and how many are not in cis."""
+    phased, known = classes.set > 0, classes.origin != _NEITHER
+    other, n = _OTHER[classes.origin], classes.n
+    of_origin, in_set = classes.gene * 3 + classes.origin, classes.set * 3 + classes.origin
+    in_gene = _how_many(classes.gene, classes.gene, n)
+    same_origin = np.where(known, _how_many(of_origin, of_origin, n), 0)
+    other_origin = np.where(known, _how_many(of_origin, classes.gene * 3 + other, n), 0)
+    same_set = np.where(phased, _how_many(classes.set, classes.set, n), 0)
+    same_side = np.where(phased, _how_many(classes.side, classes.side, n), 0)
+    same_both = np.where(phased & known, _how_many(in_set, in_set, n), 0)
+    other_in_set = np.where(phased & known, _how_many(in_set, classes.set * 3 + other, n), 0)
     cis = same_side + same_origin - same_both + (~phased & ~known)  # a row itself is among them, in one way or another
-    in_trans = same_set - same_side + other_origin - other_in_set
-    fits = in_trans > 0 if phase_known else in_gene - cis > 0
-    rows, trans = _distinct(entries.row[fits]), _distinct(entries.row[in_trans > 0])
-    known_trans = np.zeros(len(rows), bool)
-    known_trans[np.searchsorted(rows, trans)] = True  # who has a partner in trans has a partner
-    return Pairs(rows, known_trans)
+    return same_set - same_side + other_origin - other_in_set, in_gene - cis
+
+
+def _how_many(have: Ints, asked: Ints, n: Ints) -> Ints:
+    """Of each of `asked` how many rows are in the classes that have the same; small numbers from 0."""
+    most = int(max(have.max(initial=0), asked.max(initial=0))) + 1
+    return np.bincount(have, n, most).astype(np.int64)[asked]
 
 
 def _distinct(ascending: Ints) -> Ints:
@@ -232,46 +267,58 @@ def _distinct(ascending: Ints) -> Ints:
     return ascending[keep]
 
 
-def partners(index: Index, among: Words, row: int) -> list[tuple[int, str]]:
-    """The rows that `row` pairs with among candidates: (row, "trans" or "unknown"), trans first."""
-    genes = _genes_of(index, np.array([row]))[0]
-    offsets, by_gene = index.array("genes/rows_offsets"), index.array("genes/rows")
-    near = np.unique(np.concatenate([by_gene[offsets[g - 1] : offsets[g]] for g in genes] or [np.zeros(0, np.int32)]))
-    entries = _entries(index, near[bits_at(among, near)].astype(np.int64))
-    at = {int(each): number for number, each in enumerate(entries.row)}
-    if row not in at:
-        return []
-    found = [(other, _relation(entries, at[row], number)) for other, number in at.items() if other != row]
-    return sorted(((other, relation) for other, relation in found if relation != "cis"),
-                  key=lambda each: (each[1] != "trans", each[0]))
+class Partners:
+    """Whom rows pair with among candidates. `rows`: those that will be asked for."""
+
+    def __init__(self, index: Index, among: Words, rows: Ints) -> None:
+        genes, of_row = _genes_of(index, rows)
+        self._genes = {int(row): genes[of_row == number] for number, row in enumerate(rows)}
+        offsets, by_gene = index.array("genes/rows_offsets"), index.array("genes/rows")
+        near = {int(gene): by_gene[offsets[gene - 1] : offsets[gene]] for gene in np.unique(genes)}
+        self._of_gene = {gene: found[bits_at(among, found)] for gene, found in near.items()}
+        self._rows = np.unique(np.concatenate([np.zeros(0, np.int64), *self._of_gene.values()]))
+        self._what = _alike(index, self._rows)
+
+    def of(self, row: int) -> list[tuple[int, str]]:
+        """(row, "trans" or "unknown"), trans first."""
+        parts = [np.zeros(0, np.int64), *(self._of_gene[int(gene)] for gene in self._genes[row])]
+        near = np.unique(np.concatenate(parts)) if len(parts) > 2 else parts[-1]
+        mine, at = int(np.searchsorted(self._rows, row)), np.searchsorted(self._rows, near[near != row])
+        if len(at) == len(near):
+            return []
+        origin, phase, side = self._what.origin, self._what.phase, self._what.side
+        by_phase = (phase[at] == phase[mine]) & (phase[mine] >= 0)
+        known = by_phase | ((origin[at] != _NEITHER) & (origin[mine] != _NEITHER))
+        cis = known & np.where(by_phase, side[at] == side[mine], origin[at] == origin[mine])
+        found = self._rows[at]
+        return [*((int(other), "trans") for other in found[known & ~cis]),
+                *((int(other), "unknown") for other in found[~known])]
 
 
 _OTHER = np.array([_NEITHER, _MOTHER, _FATHER])
 
 
-def _relation(entries: _Entries, a: int, b: int) -> str:
-    if entries.phase[a] >= 0 and entries.phase[a] == entries.phase[b]:
-        return "cis" if entries.side[a] == entries.side[b] else "trans"
-    if _NEITHER in (entries.origin[a], entries.origin[b]):
-        return "unknown"
-    return "cis" if entries.origin[a] == entries.origin[b] else "trans"
-
-
 def candidates(index: Index, among: Words) -> Words:
     """Rows in a gene of which the proband has the allele once."""
     family = Family(index)
-    found: Words = family.has(family.proband, HET) & index.in_genes & among
+    found: Words = family.has(family.proband, HET) & index.whole("genes/any") & among
     return found
 
 
-def _entries(index: Index, rows: Ints) -> _Entries:
+@dataclass(frozen=True)
+class _Alike:
+    """Of rows what pairs depend on. `phase` -1: not phased, else a number for each chromosome and phase set."""
+
+    origin: Ints
+    phase: Ints
+    side: Ints
+
+
+def _alike(index: Index, rows: Ints) -> _Alike:
     """Of candidates, ascending."""
-    family = Family(index)
+    family = Family(index, rows)
     assert family.proband is not None
-    genes, of_row = _genes_of(index, rows)
-    origin = _origins(family, rows)
-    phase, side = _phases(index, family.proband, rows)
-    return _Entries(genes.astype(np.int64), rows[of_row], origin[of_row], phase[of_row], side[of_row])
+    return _Alike(_origins(family), *_phases(index, family.proband, rows))
 
 
 def _genes_of(index: Index, rows: Ints) -> tuple[Ints, Ints]:
@@ -283,32 +330,17 @@ def _genes_of(index: Index, rows: Ints) -> tuple[Ints, Ints]:
     return index.array("genes/of_row")[starts[of_row] + within], of_row
 
 
-def _origins(family: Family, rows: Ints) -> Ints:
+def _origins(family: Family) -> Ints:
     """_FATHER or _MOTHER where only that one can have given it."""
-    from_father = bits_at(family.carries(family.father) & family.reference(family.mother), rows)
-    from_mother = bits_at(family.carries(family.mother) & family.reference(family.father), rows)
+    from_father = family.carries(family.father) & family.reference(family.mother)
+    from_mother = family.carries(family.mother) & family.reference(family.father)
     return np.where(from_father, _FATHER, np.where(from_mother, _MOTHER, _NEITHER))
 
 
 def _phases(index: Index, proband: Group, rows: Ints) -> tuple[Ints, Ints]:
-    side = index.array(proband.column("haplotype"))[rows].astype(np.int64)
+    side = index.numbers(proband.column("haplotype"), rows)
     sets = index.array(proband.column("phase_set"))[rows].astype(np.int64)  # 0 where the caller names none
     chrom = index.array("chrom")[rows].astype(np.int64)
     numbers = chrom * (int(sets.max(initial=0)) + 1) + sets
-    phased = side != NULL_INT
-    return np.where(phased, numbers, -1), np.where(phased, side, -1)
-
-
-def _sets(entries: _Entries) -> Ints:
-    """Of each entry a number for its gene and phase set; 0 where it is not phased."""
-    result = np.zeros(len(entries.gene), np.int64)
-    phased = np.flatnonzero(entries.phase >= 0)
-    span = int(entries.phase.max(initial=0)) + 1
-    result[phased] = np.unique(entries.gene[phased] * span + entries.phase[phased], return_inverse=True)[1] + 1
-    return result
-
-
-def _how_many(have: Ints, asked: Ints) -> Ints:
-    """Of each of `asked` how many of `have` are the same; small numbers from 0."""
-    counts = np.bincount(have, minlength=int(asked.max(initial=0)) + 1)
-    return counts[asked]
+    phased = ~np.isnan(side)
+    return np.where(phased, numbers, -1), np.where(phased, side, -1).astype(np.int64)

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from shared.variants.order_index import NULL_INT, Index
+from shared.variants.order_index import Index, bits_at
 from shared.variants.order_schema import ANNOTATION, OF_ORDER, SAMPLE, SITE, Column
 
 Array = npt.NDArray[Any]
@@ -56,15 +55,14 @@ def _values(index: Index, column: Column, name: str, rows: Array) -> list[Any]:
         return [index.text(name, row) for row in rows.tolist()]
     if column.kind == "list":
         return _listed(index, name, rows)
+    if column.kind == "float":
+        return [None if value != value else value for value in index.numbers(name, rows).tolist()]
+    if column.kind == "int":
+        return [None if value != value else int(value) for value in index.numbers(name, rows).tolist()]
     data = index.array(name)
     if column.kind == "bool":
-        bits = (data[rows >> 6] >> (rows & 63).astype(np.uint64)) & np.uint64(1)
-        return [bool(bit) for bit in bits]
+        return list(bits_at(data, rows).tolist())
     values: list[Any] = data[rows].tolist()
-    if column.kind == "float":
-        return [None if value != value else value for value in values]
-    if column.kind == "int":
-        return [None if value == NULL_INT else value for value in values]
     texts = {code: index.value(name, code) for code in set(values)}
     if pa.types.is_list(column.type):
         return [None if (text := texts[code]) is None else text.split(column.parted_by) for code in values]

@@ -39,7 +39,7 @@ import pyarrow as pa
 from shared.domain.cache import Member
 from shared.domain.request import Role, Sex
 
-ORDER_VERSION = 1
+ORDER_VERSION = 2
 
 ROLES = (Role.PROBAND, Role.TUMOR, Role.SAMPLE, Role.MOTHER, Role.FATHER, Role.SIBLING, Role.NORMAL)
 

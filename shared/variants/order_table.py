@@ -24,7 +24,8 @@ import pyarrow.parquet as pq
 
 from shared.domain.cache import Member
 from shared.domain.request import Sex
-from shared.variants.order_index import build_index, open_index
+from shared.variants.index_build import build_index
+from shared.variants.order_index import count, open_index
 from shared.variants.order_schema import (
     ANNOTATION,
     ORDER_VERSION,
@@ -74,7 +75,7 @@ def build_order_table(
         "order_version": ORDER_VERSION, "rows": index.rows, "assembly": assembly,
         "members": [member.model_dump(mode="json") for member, _ in members],
         "groups": [group_as_json(group) for group in groups], "tables": tables,
-        "copies": index.count_above("copies", 1), "facets": index.facets(), "contigs": index.rows_by_chromosome(),
+        "copies": count(index.above("copies", 1)), "facets": index.facets(), "contigs": index.rows_by_chromosome(),
         "files": {"table": out.stat().st_size, "index": index_path.stat().st_size},
     }
 

@@ -1,7 +1,7 @@
 """The first rows of a bitmap in any order, without sorting all of it.
 
-A window of the first key's values is widened until enough rows lie in it; where too many share one value, they are told
-apart by the next key. The index has values of each column evenly spaced by rank (`grid`), by which windows are cut.
+A window of the first key's codes is widened until enough rows lie in it; where too many share one value, they are told
+apart by the next key. The index has codes of each column evenly spaced by rank (`grid`), by which windows are cut.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ import numpy.typing as npt
 
 from shared.domain.reasons import Reason, show
 from shared.variants.filters import BadQuery
-from shared.variants.order_index import NULL_INT, Index, Words, count, pack, unpack
+from shared.variants.order_index import Index, Words, bits_at, count, nothing, rows_of, unpack
 
 Array = npt.NDArray[Any]
 Bools = npt.NDArray[np.bool_]
 
 SORT_DEFAULT = "position"
-_FEW = 50_000
+_FEW = 5_000
 """Rows that are just sorted."""
 
 
@@ -36,41 +36,31 @@ class Key:
 
     def values(self, index: Index, rows: Array) -> Array:
         """float64, nan for null, ascending in the order asked for."""
+        if self.kind in ("int", "float"):
+            numbers: Array = self.sign * index.numbers(self.column, rows)
+            return numbers
         data = index.array(self.column)
-        if self.kind == "bool":
-            bits = (data[rows >> 6] >> (rows & 63).astype(np.uint64)) & np.uint64(1)
-            truth: Array = self.sign * bits.astype(np.float64)
-            return truth
-        values: Array = data[rows].astype(np.float64)
-        if self.kind != "float":
-            values[values == self._null] = np.nan
+        values = bits_at(data, rows).astype(np.float64) if self.kind == "bool" else data[rows].astype(np.float64)
+        if self.kind != "bool":
+            values[values == 0] = np.nan
         signed: Array = self.sign * values
         return signed
 
-    @property
-    def _null(self) -> int:
-        return NULL_INT if self.kind == "int" else 0
+    def between(self, index: Index, low: int, high: int) -> Words:
+        """Rows whose codes are from `low` to `high`, both included and in the order asked for."""
+        return index.between(self.column, *((low, high) if self.sign > 0 else (-high, -low)))
 
-    def between(self, index: Index, low: float, high: float) -> Bools:
-        """Of all rows those from `low` to `high`, both included and in the order asked for."""
-        data = index.array(self.column)
-        first, last = (low, high) if self.sign > 0 else (-high, -low)
-        if self.kind != "float":
-            first, last = int(first), int(last)
-        found: Bools = (data >= first) & (data <= last) if first < last else data == first
-        return found
-
-    def next_value(self, value: float) -> float:
-        return float(np.nextafter(value, np.inf)) if self.kind == "float" else value + 1
-
-    def without_value(self, index: Index) -> Bools:
-        data = index.array(self.column)
-        found: Bools = np.isnan(data) if self.kind == "float" else data == self._null
-        return found
+    def code_at(self, index: Index, value: float) -> int:
+        return self.sign * index.code_at(self.column, self.sign * value)
 
     def grid(self, index: Index) -> Array:
-        """Ascending, each value once, in the order asked for."""
-        return np.unique(self.sign * index.array(f"{self.column}/grid").astype(np.float64))
+        """Codes, ascending, each once, in the order asked for."""
+        return np.unique(self.sign * index.array(f"{self.column}/grid").astype(np.int64))
+
+    def number_at(self, index: Index, code: int) -> float | None:
+        """The one value of a code; None if it has several."""
+        number = index.number_at(self.column, self.sign * code)
+        return None if number is None else self.sign * number
 
 
 @dataclass(frozen=True)
@@ -120,7 +110,7 @@ def first_rows(index: Index, words: Words, sorting: Sorting, n: int, after: Sequ
 
 def in_order(index: Index, words: Words, sorting: Sorting) -> Array:
     """All of them."""
-    return _sorted(index, np.flatnonzero(unpack(words, index.rows)), sorting, sorting.keys)
+    return _sorted(index, rows_of(words), sorting, sorting.keys)
 
 
 def _first(
@@ -129,21 +119,17 @@ def _first(
     if not keys:
         return _by_position(words, sorting.backwards, n, None if after is None else int(after[-1]))
     if count(words) <= _FEW:
-        return _behind(index, np.flatnonzero(unpack(words, index.rows)), sorting, keys, after)[:n]
+        return _behind(index, rows_of(words), sorting, keys, after)[:n]
     parts: list[Array] = []
     begun = after is None or after[0] is not None
     if begun:
         parts = _by_windows(index, words, sorting, keys, n, after)
     wanted = n - sum(len(part) for part in parts)
     if wanted > 0:
-        nulls = words & pack(_of_rows_without(index, keys[0]))
+        nulls = words & (nothing(index.rows) if keys[0].kind == "bool" else index.none(keys[0].column))
         behind = None if begun or after is None else after[1:]
         parts.append(_first(index, nulls, sorting, keys[1:], wanted, behind))
     return np.concatenate(parts)
-
-
-def _of_rows_without(index: Index, key: Key) -> Bools:
-    return np.zeros(index.rows, bool) if key.kind == "bool" else key.without_value(index)
 
 
 def _by_windows(
@@ -156,36 +142,33 @@ def _by_windows(
     grid = key.grid(index)
     if not len(grid):
         return []
-    mine = unpack(words, index.rows)
-    low = float(grid[0]) if after is None else float(after[0])
+    low = int(grid[0]) if after is None else key.code_at(index, after[0])
     step = max(1, int(2 * n * len(grid) / max(count(words), 1)))
     parts: list[Array] = []
     found = 0
     while found < n and low <= grid[-1]:
-        at = int(np.searchsorted(grid, low, "right")) - 1
-        high = float(grid[min(at + step, len(grid) - 1)])
-        chosen = mine & key.between(index, low, high)
-        many = int(np.count_nonzero(chosen))
-        if many > _FEW and step > 1:
-            step //= 2
-            continue
-        if many > _FEW:  # one value has very many rows
-            low = high = float(key.values(index, np.flatnonzero(chosen)).min())
-            chosen = mine & key.between(index, low, low)
-        behind = after if after is not None and float(after[0]) == low else None
-        parts.append(_of_window(index, chosen, sorting, keys, n - found, behind, tied=high == low))
-        found += len(parts[-1])
-        low, step = key.next_value(high), step * 4
+        high, chosen = _window(index, words, key, grid, low, step)
+        one = key.number_at(index, low) if low == high and count(chosen) > _FEW else None
+        if one is None:
+            parts.append(_behind(index, rows_of(chosen), sorting, keys, after)[: n - found])
+        elif after is None or one >= after[0]:
+            behind = after[1:] if after is not None and one == after[0] else None
+            parts.append(_first(index, chosen, sorting, keys[1:], n - found, behind))
+        found = sum(map(len, parts))
+        low, step, after = high + 1, step * 4, None
     return parts
 
 
-def _of_window(
-    index: Index, chosen: Bools, sorting: Sorting, keys: Sequence[Key], n: int, after: Sequence[Any] | None, *,
-    tied: bool,
-) -> Array:
-    if tied:
-        return _first(index, pack(chosen), sorting, keys[1:], n, None if after is None else after[1:])
-    return _behind(index, np.flatnonzero(chosen), sorting, keys, after)[:n]
+def _window(index: Index, words: Words, key: Key, grid: Array, low: int, step: int) -> tuple[int, Words]:
+    """The last code of a window that begins with `low`, and its rows: _FEW at most, or all of one code."""
+    begin = int(np.searchsorted(grid, low, "right")) - 1
+    at = min(begin + step, len(grid))
+    while True:
+        high = max(low, int(grid[at]) - 1) if at < len(grid) else int(grid[-1])
+        chosen = words & key.between(index, low, high)
+        if high == low or count(chosen) <= _FEW:
+            return high, chosen
+        at = (begin + at) // 2
 
 
 def _by_truth(

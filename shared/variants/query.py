@@ -23,7 +23,7 @@ import numpy as np
 from shared.domain.reasons import Reason, show
 from shared.variants.clauses import PanelContent, clauses_of, row_of_key
 from shared.variants.filters import BadQuery, Filter
-from shared.variants.inheritance import Family, Pairs, candidates, pairs, partners
+from shared.variants.inheritance import Family, Pairs, Partners, candidates, pairs
 from shared.variants.order_index import Index, Words, count, of_rows
 from shared.variants.order_rows import rows_as_json
 from shared.variants.ordering import SORT_DEFAULT, Sorting, first_rows, place_of
@@ -181,13 +181,15 @@ class OrderQueries:
         else:
             fitting = {name: family.fitting(name, result.filter.missing_parents) for name in _PATTERNS}
         unknown = family.parents_unknown() if fitting else np.zeros(len(rows), bool)
-        paired = result.pairs
-        among = candidates(self.index, result.without("inheritance")) if paired is not None else None
+        paired = np.zeros(len(rows), bool) if result.pairs is None else np.isin(rows, result.pairs.rows)
+        partners = None
+        if paired.any():
+            partners = Partners(self.index, candidates(self.index, result.without("inheritance")), rows[paired])
         for number, (row, entry) in enumerate(zip(rows.tolist(), shown, strict=True)):
             entry["inheritance"] = [name for name, fits in fitting.items() if fits[number]]
             entry["parent_without_call"] = bool(unknown[number])
-            if paired is not None and among is not None and _holds(paired, row):
-                found = partners(self.index, among, row)
+            if partners is not None and paired[number]:
+                found = partners.of(row)
                 entry["inheritance"].append("compound_het")
                 entry["phase"] = found[0][1] if found else "unknown"
                 entry["partners"] = [{"key": self.index.text("key", other), "phase": phase}
@@ -196,11 +198,6 @@ class OrderQueries:
 
 
 _PATTERNS = ("de_novo", "recessive", "x_linked", "dominant")
-
-
-def _holds(paired: Pairs, row: int) -> bool:
-    at = int(np.searchsorted(paired.rows, row))
-    return at < len(paired.rows) and int(paired.rows[at]) == row
 
 
 # -- cursors ----------------------------------------------------------------------------------------------------------

@@ -33,7 +33,8 @@ import pyarrow.parquet as pq
 
 from shared.domain.request import Role, Sex
 from shared.variants.filters import filter_from
-from shared.variants.order_index import build_index, open_index, unpack
+from shared.variants.index_build import build_index
+from shared.variants.order_index import open_index, unpack
 from shared.variants.order_schema import Group, arrow_schema
 from shared.variants.parquet import TableWriter
 from shared.variants.query import OrderQueries

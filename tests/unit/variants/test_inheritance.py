@@ -90,6 +90,18 @@ def test_c58_the_mother_is_the_carrier_outside_the_pseudoautosomal_regions(
     assert zygosity == ("hemi_alt" if x_linked else "hom_alt")
 
 
+def test_c58_y_comes_from_the_father_and_mt_from_the_mother(tmp_path: Path) -> None:
+    """C58: neither is new if that one carries it; what is shown of a row is what the filter finds."""
+    records = [in_gene(100, "0/1", "0/0", "0/0"), in_gene(5_000_000, "1/1", "0/1", "0/0", chrom="chrX"),
+               in_gene(20_000_000, "1/1", "0/0", "1/1", chrom="chrY"),
+               in_gene(20_000_100, "1/1", "0/0", "0/0", chrom="chrY"), in_gene(10, "1/1", "1/1", "0/0", chrom="chrM"),
+               in_gene(20, "1/1", "0/0", "1/1", chrom="chrM")]
+    order = Joined(tmp_path, [(table(*records, samples=["P", "M", "F"]), {**TRIO, "P": ("proband", "male")})])
+    found = order.keys(inheritance="de_novo")
+    assert found == [key(100), key(20_000_100, "Y"), key(20, "MT")]
+    assert [name for name, row in order.shown().items() if "de_novo" in row["inheritance"]] == found
+
+
 def test_c59_parents_without_a_call(tmp_path: Path) -> None:
     """C59: (a) reference, (b) no call, (c) no row at all; strictly only (a), and how many more is told."""
     proband = table(*(in_gene(pos, "0/1") for pos in (100, 200, 300)), samples=["P"])

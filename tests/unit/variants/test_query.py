@@ -13,7 +13,8 @@ import pytest
 from shared.variants import ordering
 from shared.variants.clauses import PanelContent
 from shared.variants.filters import BadQuery, filter_from
-from shared.variants.order_index import IndexBroken, build_index, open_index
+from shared.variants.index_build import build_index
+from shared.variants.order_index import IndexBroken, open_index
 from shared.variants.query import OrderQueries
 from tests.unit.variants.orders import Joined, csq, table
 
