@@ -8,8 +8,7 @@ from fastapi import APIRouter, Response
 from pydantic import BaseModel
 
 from services.miner.bodies import NewProject
-from services.miner.auth.guard import projects_of
-from services.miner.context import TheBody, TheKey, ThePerson, ThePorts, parse
+from services.miner.context import TheBody, TheKey, ThePorts, parse
 from services.miner.openapi import request_body
 from services.miner.problems import Refusal, documented
 from shared.domain import paths
@@ -43,9 +42,9 @@ def register(_: TheKey, body: TheBody, ports: ThePorts, response: Response) -> P
 
 
 @router.get("", responses=documented(503))
-def list_projects(person: ThePerson, ports: ThePorts) -> Projects:
-    """Those that the caller is a member of, in order of id; for superadmins, every one."""
-    return Projects(items=projects_of(ports, person))
+def list_projects(ports: ThePorts) -> Projects:
+    """Every project, in order of id."""
+    return Projects.all(ports)
 
 
 def _refuse_a_shared_bucket(project: Project, others: list[Project]) -> None:
