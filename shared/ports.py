@@ -11,6 +11,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from threading import Event
 from typing import Any, Literal, Protocol
 
 from shared.domain.analysis import Analysis
@@ -119,8 +120,9 @@ class Documents(Protocol):
         Raises Conflict(path) of the first write whose condition does not hold, TooLarge over Firestore's 1 MiB.
         """
 
-    def watch(self, query: Query) -> Iterator[Page]:
-        """The page now, and again after every change to it, until the consumer stops iterating."""
+    def watch(self, query: Query, ended: Event | None = None) -> Iterator[Page]:
+        """The page now, and again after every change to it, until the consumer stops iterating, or, for one that
+        waits in another thread, within a second after `ended` is set."""
 
 
 # -- bus ----------------------------------------------------------------------------------------------------------

@@ -114,7 +114,7 @@ def _start_api(processes: Processes, settings: Settings) -> str:
     port = settings.port or free_port()
     command = [
         sys.executable, "-m", "uvicorn", "--factory", "services.miner.app:create_service", "--host", HOST,
-        "--port", str(port), "--no-access-log",
+        "--port", str(port), "--no-access-log", "--timeout-graceful-shutdown", "1",
     ]
     processes.start("api", command, port, {})
     return f"http://{HOST}:{port}"

@@ -31,6 +31,9 @@ from shared.ports import Bus, Message
 from shared.runtime import Settings
 from shared.topology import topology
 
+LAST_ANSWERS_S = 1
+"""What is still being answered when the stack stops gets so long; a live stream would go on for ever."""
+
 log = logging.getLogger(__name__)
 
 
@@ -187,7 +190,9 @@ class _Web:
         # asyncio sets this only on sockets that name TCP as their protocol; without it each answer waits 40 ms
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.url = f"http://127.0.0.1:{self._socket.getsockname()[1]}"
-        self._server = uvicorn.Server(uvicorn.Config(create_app(), log_config=None, access_log=False))
+        self._server = uvicorn.Server(uvicorn.Config(
+            create_app(), log_config=None, access_log=False, timeout_graceful_shutdown=LAST_ANSWERS_S
+        ))
         self._thread = threading.Thread(
             target=self._server.run, kwargs={"sockets": [self._socket]}, name="api", daemon=True
         )

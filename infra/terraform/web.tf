@@ -32,7 +32,10 @@ resource "google_cloud_run_v2_service" "web" {
     containers {
       image   = var.image
       command = ["uvicorn"]
-      args    = ["services.miner.app:create_service", "--factory", "--host=0.0.0.0", "--port=8080", "--no-access-log"]
+      args = [
+        "services.miner.app:create_service", "--factory", "--host=0.0.0.0", "--port=8080", "--no-access-log",
+        "--timeout-graceful-shutdown=5", # a live stream would go on for ever
+      ]
 
       ports {
         container_port = 8080

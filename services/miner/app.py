@@ -19,10 +19,12 @@ from services.miner.api import (
     pipelines,
     projects,
     saved_filters,
+    stream,
     variants,
 )
 from services.miner.auth.guard import guard
 from services.miner.auth.permissions import of_routes
+from services.miner.live import Hub
 from services.miner.observed import Observed
 from shared import runtime
 from shared.ports import Ports
@@ -50,11 +52,12 @@ def create_app(ports: Callable[[], Ports] = runtime.ports) -> FastAPI:
         redirect_slashes=False, dependencies=[Depends(guard)],
     )
     app.state.ports = ports
+    app.state.live = Hub()
     problems.install(app)
     app.add_middleware(Observed)
     api = APIRouter(prefix="/api/v1")
     for resource in (
-        projects, pipelines, analyses, orders, panels, saved_filters, outputs, variants, exports, ops, events
+        stream, projects, pipelines, analyses, orders, panels, saved_filters, outputs, variants, exports, ops, events
     ):
         api.include_router(resource.router)
     api.include_router(variants.details)

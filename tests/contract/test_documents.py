@@ -170,3 +170,13 @@ def test_a_watcher_that_waits_is_woken_by_a_commit(documents: Documents) -> None
         woken = pool.submit(next, pages)
         documents.commit([Create(A, {})])
         assert [s.id for s in woken.result(timeout=10).items] == ["a"]
+
+
+def test_a_watcher_that_waits_ends_when_it_is_told_to(documents: Documents) -> None:
+    ended = threading.Event()
+    pages = documents.watch(Query("projects/p/analyses"), ended)
+    next(pages)
+    with ThreadPoolExecutor(1) as pool:
+        rest = pool.submit(list, pages)
+        ended.set()
+        assert rest.result(timeout=10) == []

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
+from threading import Event
 from typing import TypeVar
 
 from shared.domain.errors import Unavailable
@@ -146,7 +147,7 @@ class FaultyDocuments:
 
         return self.faults.call("documents.commit", writes[0].path, effect)
 
-    def watch(self, query: Query) -> Iterator[Page]:
+    def watch(self, query: Query, ended: Event | None = None) -> Iterator[Page]:
         raise NotImplementedError("nothing that is simulated watches")
 
 

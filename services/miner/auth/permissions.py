@@ -58,6 +58,7 @@ TABLE: Mapping[str, Permission] = {
     # -- analyses
     f"GET {API}/analyses": _P.SEE,
     f"GET {API}/analyses-counts": _P.SEE,
+    f"GET {API}/analyses/events": _P.SEE,
     f"POST {API}/analyses": _P.WORK,
     f"GET {API}/analyses/{{analysis}}": _P.SEE,
     f"GET {API}/analyses/{{analysis}}/history": _P.SEE,
@@ -65,6 +66,7 @@ TABLE: Mapping[str, Permission] = {
     f"POST {API}/analyses/{{analysis}}/cancel": _P.WORK,
     f"POST {API}/analyses/{{analysis}}/rerun": _P.WORK,
     f"POST {API}/analyses/{{analysis}}/ingest": _P.WORK,
+    f"GET {API}/analyses/{{analysis}}/events": _P.SEE,
     f"GET {API}/analyses/{{analysis}}/outputs": _P.SEE,
     f"GET {API}/analyses/{{analysis}}/outputs/{{path}}": _P.READ_FILES,
     f"GET {API}/analyses/{{analysis}}/logs": _P.READ_FILES,
@@ -75,11 +77,13 @@ TABLE: Mapping[str, Permission] = {
 
     # -- orders
     f"GET {API}/orders": _P.SEE,
+    f"GET {API}/orders/events": _P.SEE,
     f"POST {API}/orders": _P.WORK,
     f"GET {API}/orders/{{order}}": _P.SEE,
     f"PATCH {API}/orders/{{order}}": _P.WORK,
     f"POST {API}/orders/{{order}}/transition": _P.WORK,
     f"POST {API}/orders/{{order}}/cache": _P.WORK,
+    f"GET {API}/orders/{{order}}/events": _P.SEE,
     f"GET {API}/orders/{{order}}/variants": _P.SEE,
     f"GET {API}/orders/{{order}}/variants/facets": _P.SEE,
     f"GET {API}/orders/{{order}}/variants/export": _P.READ_FILES,

@@ -97,10 +97,10 @@ class SqliteDocuments:
         else:
             note(connection, family, fields, write.path, write.data)
 
-    def watch(self, query: Query) -> Iterator[Page]:
+    def watch(self, query: Query, ended: threading.Event | None = None) -> Iterator[Page]:
         last: Page | None = None
         seen = -1
-        while True:
+        while ended is None or not ended.is_set():
             now = self._db.connection().execute("SELECT version FROM clock").fetchone()[0]
             if now != seen:
                 seen = now

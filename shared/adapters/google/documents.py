@@ -5,7 +5,7 @@ No interactive transactions: they lock documents, and stall each other under con
 
 from __future__ import annotations
 
-import time
+import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
@@ -146,7 +146,7 @@ class FirestoreDocuments:
             for write, result in zip(writes, results, strict=True)
         )
 
-    def watch(self, query: Query) -> Iterator[Page]:
+    def watch(self, query: Query, ended: threading.Event | None = None) -> Iterator[Page]:
         """Raises Unavailable when the listener cannot be begun again after it broke, tried as often as a read, and
         Permanent for a query that Firestore alone cannot answer."""
         if left := divided(query)[1]:
@@ -156,10 +156,11 @@ class FirestoreDocuments:
             return
         last: Page | None = None
         failures = 0
+        ended = ended or threading.Event()
         while failures < ATTEMPTS:
             problem: Failure | None = None
             try:
-                for page in listen(self._client, query, asked):
+                for page in listen(self._client, query, asked, ended):
                     failures = 0
                     if page != last:
                         last = page
@@ -167,7 +168,8 @@ class FirestoreDocuments:
             except (GoogleAPICallError, RetryError) as error:
                 problem = error
             failures += 1
-            time.sleep(pause_s(failures))
+            if ended.wait(pause_s(failures)):
+                return
         raise Unavailable(f"Firestore ended the listener on {query.collection}: {problem or 'without a word'}")
 
     def _message(self, write: Write) -> types.Write:

@@ -25,11 +25,15 @@ from shared.ports import Page, Query, Stored
 LISTENING_S = 3_600.0
 """A stream that is older is begun again: no connection lasts for ever, whatever it says of itself."""
 
+LOOK_S = 0.5
+"""How often it is looked whether the watch is to end."""
+
 _TARGET = 1
 
 
-def listen(client: firestore.Client, query: Query, asked: Any) -> Iterator[Page]:
-    """The page whenever Firestore says that it has told everything up to some moment; ends with the stream.
+def listen(client: firestore.Client, query: Query, asked: Any, ended: threading.Event) -> Iterator[Page]:
+    """The page whenever Firestore says that it has told everything up to some moment; ends with the stream, or soon
+    after `ended` is set.
 
     `asked` is the query as `asked_of` made it. Raises GoogleAPICallError when the stream breaks.
     """
@@ -38,9 +42,9 @@ def listen(client: firestore.Client, query: Query, asked: Any) -> Iterator[Page]
     request = types.ListenRequest(
         database=client._database_string, add_target=types.Target(query=target, target_id=_TARGET)
     )
-    ended = threading.Event()
+    left = threading.Event()
     answers = client._firestore_api.listen(
-        requests=_held_open(request, ended), retry=ONCE, timeout=LISTENING_S, metadata=client._rpc_metadata
+        requests=_held_open(request, ended, left), retry=ONCE, timeout=LISTENING_S, metadata=client._rpc_metadata
     )
     view = _View(client)
     try:
@@ -50,14 +54,15 @@ def listen(client: firestore.Client, query: Query, asked: Any) -> Iterator[Page]
             if view.is_whole:
                 yield page_of(query, in_order(query, view.documents.values()))
     finally:
-        ended.set()
+        left.set()
         answers.cancel()
 
 
-def _held_open(request: types.ListenRequest, ended: threading.Event) -> Iterator[types.ListenRequest]:
+def _held_open(request: types.ListenRequest, *over: threading.Event) -> Iterator[types.ListenRequest]:
     """A listener whose requests have ended is ended by Firestore."""
     yield request
-    ended.wait()
+    while not any(event.is_set() for event in over):
+        over[-1].wait(LOOK_S)
 
 
 class _View:

@@ -19,6 +19,9 @@ from shared.ports import Create, Delete, Page, Query, Stored, Write
 MAX_DOCUMENT_BYTES = 1_048_576
 """Firestore's limit, kept here too, so that what works in a test works when deployed."""
 
+WATCH_POLL_S = 0.2
+"""How often a watcher looks whether it is to end; changes wake it at once."""
+
 _FIELD = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*")
 
 @dataclass(frozen=True)
@@ -71,9 +74,9 @@ class MemoryDocuments:
             self._changed.notify_all()
         return tuple("" if isinstance(write, Delete) else str(version) for write in writes)
 
-    def watch(self, query: Query) -> Iterator[Page]:
+    def watch(self, query: Query, ended: threading.Event | None = None) -> Iterator[Page]:
         last: Page | None = None
-        while True:
+        while ended is None or not ended.is_set():
             with self._changed:
                 seen = self._version
             page = self.query(query)
@@ -81,8 +84,8 @@ class MemoryDocuments:
                 last = page
                 yield page
             with self._changed:
-                while self._version == seen:
-                    self._changed.wait()
+                while self._version == seen and not (ended and ended.is_set()):
+                    self._changed.wait(WATCH_POLL_S)
 
     def _kept(self, path: str) -> _Kept | None:
         return self._families.get(_family(path), {}).get(path)

@@ -26,6 +26,7 @@ import pytest
 
 from services.miner.app import create_app
 from services.miner.listing import Filters, Sort, list_page, tab_counts
+from services.miner.live import Feed
 from services.reconciler import handler as reconciler
 from services.status_tracker.handler import track
 from services.vcf_ingest import cohort
@@ -119,6 +120,8 @@ def _issue_all() -> None:
     for filters in _filters():
         list_page(documents, PROJECT.id, filters)
         tab_counts(documents, PROJECT.id, filters)
+    for collection in (paths.analyses(PROJECT.id), paths.orders(PROJECT.id)):
+        Feed(documents, collection).end_if_idle()
     asyncio.run(_ask_the_api(ports))
 
 
