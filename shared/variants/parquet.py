@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from types import TracebackType
@@ -21,11 +21,14 @@ ROW_GROUP_BYTES = 96 << 20
 class TableWriter:
     """Gathers batches into row groups. Closed without an error it leaves a complete file."""
 
-    def __init__(self, path: Path, schema: pa.Schema) -> None:
+    def __init__(self, path: Path, schema: pa.Schema, statistics: Sequence[str] | None = None) -> None:
+        """`statistics` are the columns whose least and greatest value each row group tells; None for all."""
         self._schema = schema
         self._held: list[pa.RecordBatch] = []
         self._rows = self._bytes = 0
-        self._writer = pq.ParquetWriter(path, schema, **_encodings(schema))
+        self._writer = pq.ParquetWriter(
+            path, schema, write_statistics=True if statistics is None else list(statistics), **_encodings(schema)
+        )
         self._thread = ThreadPoolExecutor(1)
         self._writing: Future[None] | None = None
 
@@ -69,10 +72,14 @@ class TableWriter:
             self._writing.result()
 
 
-# Numbers that grow row by row are stored as differences; of long texts each is its own, so a dictionary is in vain.
+# Numbers that grow row by row are stored as differences; where nearly each value is its own, a dictionary is in vain.
 _GROWING = frozenset({"pos", "end", "key_pos", "record", "line"})
 _RAW_ANNOTATIONS = frozenset(f"info_{key}" for key in ANNOTATION_KEYS)
-_NEVER_TWICE = frozenset({"key", "rsid", "ids", "transcript", "hgvsc", "hgvsp"}) | _RAW_ANNOTATIONS
+_NEVER_TWICE = frozenset({"key", "qual", "rsid", "ids", "transcript", "hgvsc", "hgvsp"}) | _RAW_ANNOTATIONS
+# By the least and greatest of these a reader skips row groups of a variant table; in other columns each row group has
+# about every value.
+SKIPPED_BY = ("contig", "chrom", "contig_index", "pos", "end", "key_pos", "record", "line", "qual", "impact_rank",
+               "worst_impact_rank", "af_max")
 
 
 def _encodings(schema: pa.Schema) -> dict[str, Any]:

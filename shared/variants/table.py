@@ -15,7 +15,7 @@ from shared.variants.contigs import assembly
 from shared.variants.mapping import NOTHING_MAPPED, AnnotationMapping
 from shared.variants.order import Order
 from shared.variants.parallel import in_order
-from shared.variants.parquet import TableWriter
+from shared.variants.parquet import SKIPPED_BY, TableWriter
 from shared.variants.report import Notes, SampleCounts, SexCalls, TableReport
 from shared.variants.schema import SCHEMA_VERSION, TableSchema, table_schema
 from shared.variants.sort import sorted_batches
@@ -60,7 +60,7 @@ class _Build:
 
     def write(self, ready: Path) -> TableReport:
         draft = self._scratch / "draft.parquet"
-        with TableWriter(draft, self._arrow) as writer:
+        with TableWriter(draft, self._arrow, SKIPPED_BY) as writer:
             for batch in self._batches():
                 writer.add(batch)
             if self._order.is_sorted:
@@ -68,7 +68,7 @@ class _Build:
         if self._order.is_sorted:
             draft.replace(ready)
             return report
-        with TableWriter(ready, self._arrow) as writer:
+        with TableWriter(ready, self._arrow, SKIPPED_BY) as writer:
             for batch in sorted_batches(draft, self._arrow, self._scratch):
                 self._order.note_duplicates(batch)
                 writer.add(batch)

@@ -6,7 +6,7 @@ no C compiler at `make install`. docs/decisions/0018-compiled-kernels.md.
 `text` is UTF-8; a field is a pair of offsets into it. For `split` and `first` the fields ascend, and none overlaps the
 next; for the others they may come in any order, and more than once.
 
-    find(text, byte)                    offsets of a byte, ascending
+    find(text, sought)                  for each byte of `sought` its offsets, ascending
     strings(text, starts, ends, valid)  string array of the fields, null where `valid` (None: everywhere) is false
     split(found, starts, ends)          (number of parts of each field when cut at the offsets `found`; starts, and
                                         ends, of all parts)

@@ -15,7 +15,7 @@ from shared.variants.kernels.types import Bools, Bytes, Codes, Ints
 
 _P, _N = ctypes.c_void_p, ctypes.c_int64
 _SIGNATURES: dict[str, tuple[Any, tuple[Any, ...]]] = {
-    "find": (_N, (_P, _N, ctypes.c_int, _P, _N)),
+    "find": (None, (_P, _N, ctypes.c_char_p, _N, _P, _N, _P)),
     "offsets": (_N, (_P, _P, _P, _N, _P, _P)),
     "copy": (None, (_P, _N, _P, _P, _N, _P)),
     "split": (_N, (_P, _N, _P, _P, _N, _P, _P, _P)),
@@ -60,14 +60,16 @@ def _laid(ints: Ints) -> Ints:
     return np.ascontiguousarray(ints, np.int64)
 
 
-def find(text: Bytes, byte: int) -> Ints:
+def find(text: Bytes, sought: bytes) -> list[Ints]:
     room = len(text) // 8 + 64
     while True:
-        found = np.empty(room, np.int64)
-        n = _C["find"](_at(text), len(text), byte, _at(found), room)
-        if n <= room:
-            return found[:n]
-        room = n
+        found = [np.empty(room, np.int64) for _ in sought]
+        n, places = np.zeros(len(sought), np.int64), np.array([_at(array) for array in found], np.uintp)
+        _C["find"](_at(text), len(text), sought, len(sought), _at(places), room, _at(n))
+        most = int(n.max())
+        if most <= room:
+            return [array[:size] for array, size in zip(found, n, strict=True)]
+        room = most
 
 
 def strings(text: Bytes, starts: Ints, ends: Ints, valid: Bools | None) -> pa.Array:

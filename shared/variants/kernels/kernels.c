@@ -6,12 +6,16 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
-#ifdef __SSE2__
-#include <emmintrin.h>
+#ifdef __x86_64__
+#include <immintrin.h>
 #endif
 
 typedef int64_t i64;
 typedef uint8_t u8;
+
+/* Fields of one column stand a record apart, too far for the processor to see where the next will be. */
+#define AHEAD 16
+#define FETCH_AHEAD(i) __builtin_prefetch(text + starts[(i) + AHEAD < n ? (i) + AHEAD : n - 1])
 
 static const char digest[] = DIGEST; /* of this file, when it was compiled */
 
@@ -21,7 +25,7 @@ const char *kernels_digest(void) { return digest; }
 static inline uint64_t matches(const u8 *at, u8 byte)
 {
     uint64_t bits = 0;
-#ifdef __SSE2__
+#ifdef __x86_64__
     const __m128i wanted = _mm_set1_epi8((char)byte);
     for (int i = 0; i < 4; i++) {
         const __m128i equal = _mm_cmpeq_epi8(_mm_loadu_si128((const __m128i *)(at + 16 * i)), wanted);
@@ -34,22 +38,47 @@ static inline uint64_t matches(const u8 *at, u8 byte)
     return bits;
 }
 
-i64 kernels_find(const u8 *text, i64 size, int byte, i64 *found, i64 room)
+static inline void note(uint64_t bits, i64 at, i64 *found, i64 room, i64 *n)
 {
-    i64 n = 0, i = 0;
+    for (; bits; bits &= bits - 1) {
+        if (*n < room)
+            found[*n] = at + __builtin_ctzll(bits);
+        ++*n;
+    }
+}
+
+#ifdef __x86_64__
+__attribute__((target("avx2"))) static i64 find_wide(const u8 *text, i64 size, const u8 *bytes, i64 k, i64 *const *found,
+                                                     i64 room, i64 *n)
+{
+    i64 i = 0;
+    for (; i + 64 <= size; i += 64) {
+        const __m256i low = _mm256_loadu_si256((const __m256i *)(text + i));
+        const __m256i high = _mm256_loadu_si256((const __m256i *)(text + i + 32));
+        for (i64 j = 0; j < k; j++) {
+            const __m256i wanted = _mm256_set1_epi8((char)bytes[j]);
+            const uint32_t first = (uint32_t)_mm256_movemask_epi8(_mm256_cmpeq_epi8(low, wanted));
+            const uint32_t second = (uint32_t)_mm256_movemask_epi8(_mm256_cmpeq_epi8(high, wanted));
+            note((uint64_t)second << 32 | first, i, found[j], room, n + j);
+        }
+    }
+    return i;
+}
+#endif
+
+void kernels_find(const u8 *text, i64 size, const u8 *bytes, i64 k, i64 *const *found, i64 room, i64 *n)
+{
+    i64 i = 0;
+#ifdef __x86_64__
+    if (__builtin_cpu_supports("avx2"))
+        i = find_wide(text, size, bytes, k, found, room, n);
+#endif
     for (; i + 64 <= size; i += 64)
-        for (uint64_t bits = matches(text + i, (u8)byte); bits; bits &= bits - 1) {
-            if (n < room)
-                found[n] = i + __builtin_ctzll(bits);
-            n++;
-        }
+        for (i64 j = 0; j < k; j++)
+            note(matches(text + i, bytes[j]), i, found[j], room, n + j);
     for (; i < size; i++)
-        if (text[i] == byte) {
-            if (n < room)
-                found[n] = i;
-            n++;
-        }
-    return n;
+        for (i64 j = 0; j < k; j++)
+            note(text[i] == bytes[j], i, found[j], room, n + j);
 }
 
 i64 kernels_offsets(const i64 *starts, const i64 *ends, const u8 *valid, i64 n, int32_t *offsets, u8 *bitmap)
@@ -75,6 +104,7 @@ void kernels_copy(const u8 *text, i64 size, const i64 *starts, const int32_t *of
 {
     for (i64 i = 0; i < n; i++) {
         const i64 length = offsets[i + 1] - offsets[i];
+        FETCH_AHEAD(i);
         if (length <= 16 && starts[i] + 16 <= size)
             memcpy(out + offsets[i], text + starts[i], 16);
         else
@@ -122,6 +152,7 @@ i64 kernels_integers(const u8 *text, const i64 *starts, const i64 *ends, i64 n, 
 {
     i64 n_unsure = 0;
     for (i64 i = 0; i < n; i++) {
+        FETCH_AHEAD(i);
         i64 at = starts[i], value = 0;
         const i64 end = ends[i];
         values[i] = 0;
@@ -196,6 +227,7 @@ i64 kernels_floats(const u8 *text, const i64 *starts, const i64 *ends, i64 n, do
 {
     i64 n_unsure = 0;
     for (i64 i = 0; i < n; i++) {
+        FETCH_AHEAD(i);
         values[i] = 0;
         unsure[i] = 0;
         if (is_missing(text, starts[i], ends[i]))
@@ -212,8 +244,10 @@ i64 kernels_floats(const u8 *text, const i64 *starts, const i64 *ends, i64 n, do
 
 void kernels_missing(const u8 *text, const i64 *starts, const i64 *ends, i64 n, u8 *missing)
 {
-    for (i64 i = 0; i < n; i++)
+    for (i64 i = 0; i < n; i++) {
+        FETCH_AHEAD(i);
         missing[i] = ends[i] == starts[i] + 1 && text[starts[i]] == '.';
+    }
 }
 
 static inline uint64_t mixed(uint64_t a, uint64_t b)
@@ -274,6 +308,7 @@ i64 kernels_encode(const u8 *text, const i64 *starts, const i64 *ends, const u8 
             codes[i] = -1;
             continue;
         }
+        FETCH_AHEAD(i);
         const u8 *field = text + starts[i];
         const i64 length = ends[i] - starts[i];
         const uint64_t sum = hash(field, length);

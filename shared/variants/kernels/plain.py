@@ -10,8 +10,8 @@ from shared.variants.kernels.types import Bools, Bytes, Codes, Ints
 _DOT = ord(".")
 
 
-def find(text: Bytes, byte: int) -> Ints:
-    return np.flatnonzero(text == byte)
+def find(text: Bytes, sought: bytes) -> list[Ints]:
+    return [np.flatnonzero(text == byte) for byte in sought]
 
 
 def strings(text: Bytes, starts: Ints, ends: Ints, valid: Bools | None) -> pa.Array:

@@ -21,7 +21,7 @@ from shared.variants.vcf.fields import Held, any_true
 from shared.variants.vcf.lines import Block, shown
 from shared.variants.vcf.scores import highest
 from shared.variants.vcf.spans import Bools, Ints, lists, ranges
-from shared.variants.vcf.values import decoded
+from shared.variants.vcf.values import DASH, NO_TEXT, decoded
 
 _INDEX_BITS = 32
 _RANKED = pa.array(IMPACTS)
@@ -159,16 +159,19 @@ def _same_allele(entries: Entries, ref: pa.Array, rows: Rows, row: Ints, entry: 
     which, back = np.unique(entry, return_inverse=True)
     if (allele := entries.text("allele", which)) is None:
         return _same_change(entries, rows, row, entry)
-    alike = any_true(pc.equal(pc.utf8_slice_codeunits(ref, 0, 1), pc.utf8_slice_codeunits(rows.alt, 0, 1)))
-    differs = any_true(pc.not_equal(pc.binary_length(ref), pc.binary_length(rows.alt)))
-    unlike = np.bincount(rows.record[~alike], minlength=len(rows.n_alts))
-    dropped = (unlike == 0) & (np.bincount(rows.record[differs], minlength=len(rows.n_alts)) > 0)
-    shorter = pc.utf8_slice_codeunits(rows.alt, 1)
-    shorter = pc.if_else(pc.equal(shorter, ""), "-", shorter)
-    spelled = pc.if_else(pa.array(dropped[rows.record]), shorter, rows.alt)
+    asked, of = np.unique(row, return_inverse=True)
+    record, alt = rows.record[asked], rows.alt.take(pa.array(asked))
+    ref = ref.take(pa.array(asked))
+    alike = any_true(pc.equal(pc.utf8_slice_codeunits(ref, 0, 1), pc.utf8_slice_codeunits(alt, 0, 1)))
+    differs = any_true(pc.not_equal(pc.binary_length(ref), pc.binary_length(alt)))
+    unlike = np.bincount(record[~alike], minlength=len(rows.n_alts))
+    dropped = (unlike == 0) & (np.bincount(record[differs], minlength=len(rows.n_alts)) > 0)
+    shorter = pc.utf8_slice_codeunits(alt, 1)
+    shorter = pc.if_else(pc.equal(shorter, NO_TEXT), DASH, shorter)
+    spelled = pc.if_else(pa.array(dropped[record]), shorter, alt)
     said = allele.take(pa.array(back))
-    whole = any_true(pc.equal(said, rows.alt.take(pa.array(row))))
-    return whole | any_true(pc.equal(said, spelled.take(pa.array(row))))
+    whole = any_true(pc.equal(said, alt.take(pa.array(of))))
+    return whole | any_true(pc.equal(said, spelled.take(pa.array(of))))
 
 
 def _same_change(entries: Entries, rows: Rows, row: Ints, entry: Ints) -> Bools:

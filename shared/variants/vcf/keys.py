@@ -16,8 +16,8 @@ from shared.variants.vcf.alleles import ALT_BREAKEND, BREAKEND, MATE, SEQUENCE, 
 from shared.variants.vcf.lines import Block
 from shared.variants.vcf.site import INFO, Sites
 from shared.variants.vcf.spans import Ints
+from shared.variants.vcf.values import DASH
 
-_DASH = pa.scalar("-")
 VARIANT_TYPES = ("snv", "insertion", "deletion", "mnv", "complex", "identical", "sv", "breakend")
 _TYPES = pa.array(VARIANT_TYPES)
 
@@ -136,7 +136,7 @@ class _Draft:
 
     def keys(self) -> Keys:
         alt = self._alt_of_keys()
-        text = pc.binary_join_element_wise(self.chrom, pa.array(self.key_pos).cast(pa.string()), self.ref, alt, _DASH)
+        text = pc.binary_join_element_wise(self.chrom, pa.array(self.key_pos).cast(pa.string()), self.ref, alt, DASH)
         if self.suffix:
             at = np.array(sorted(self.suffix))
             bases = text.take(pa.array(at)).to_pylist()

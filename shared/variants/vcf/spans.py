@@ -16,6 +16,8 @@ from shared.variants.kernels.types import Bools, Bytes, Codes, Ints
 
 __all__ = ("Bools", "Codes", "Ints", "Spans", "Text", "lists", "ranges", "spread", "take", "with_nulls")
 
+_DELIMITERS = "\n\t;=,|:"
+
 
 @dataclass(frozen=True)
 class Text:
@@ -23,17 +25,16 @@ class Text:
 
     data: bytes
     u8: Bytes = field(init=False, repr=False)
-    _found: dict[int, Ints] = field(default_factory=dict, init=False, repr=False)
+    _found: dict[str, Ints] = field(default_factory=dict, init=False, repr=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "u8", np.frombuffer(self.data, np.uint8))
 
     def positions(self, char: str) -> Ints:
-        """Offsets of `char` (one ASCII character), ascending."""
-        code = ord(char)
-        if code not in self._found:
-            self._found[code] = kernels.find(self.u8, code)
-        return self._found[code]
+        """Offsets of `char`, one of the delimiters of VCF, ascending."""
+        if not self._found:
+            self._found.update(zip(_DELIMITERS, kernels.find(self.u8, _DELIMITERS.encode()), strict=True))
+        return self._found[char]
 
 
 @dataclass(frozen=True)

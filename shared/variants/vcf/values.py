@@ -20,7 +20,7 @@ ARROW_TYPES: dict[str, pa.DataType] = {
 }
 
 # Made once: pyarrow looks for pandas on the disk whenever it turns a Python value into one of its own.
-FALSE, ZERO, ONE, MINUS_ONE, NO_TEXT = (pa.scalar(value) for value in (False, 0, 1, -1, ""))
+FALSE, ZERO, ONE, MINUS_ONE, NO_TEXT, DASH = (pa.scalar(value) for value in (False, 0, 1, -1, "", "-"))
 NULL_TEXT = pa.scalar(None, pa.string())
 
 _INTEGER = r"^-?[0-9]{1,18}$"
