@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 from urllib.parse import quote
 
+from pydantic import SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from infra.pipelines.catalogue import read_price_tables
@@ -73,6 +74,25 @@ class Settings(BaseSettings):
     push_certificates: str = "https://www.googleapis.com/oauth2/v1/certs"
     push_signature: Literal["check", "checked_by_cloud_run"] = "check"
 
+    # who may ask (services/miner/auth); e-mail addresses are parted by commas
+    oidc_issuer: str | None = None  # its address, as its tokens have it; without it local stacks issue their own
+    oidc_audience: str | None = None
+    oidc_keys_url: str | None = None  # else as the issuer's discovery document says
+    oidc_algorithms: str = "RS256,ES256"
+    iap_audience: str | None = None  # then Identity-Aware Proxy's header says who asks
+    iap_keys_url: str = "https://www.gstatic.com/iap/verify/public_key-jwk"
+    superadmins: str = ""
+    superadmin_claim: str | None = None  # a claim that is true in a superadmin's token
+    service_accounts: str = ""  # they may say in `requested_by` for whom they ask
+    session_key: SecretStr | None = None  # signs the cookies of pages; local stacks make their own
+    proxies_before: int = 0  # in front of us, that each add an address to X-Forwarded-For
+    rate_per_s: float = 50  # requests of one person, and how many at once
+    rate_burst: float = 500
+
+    @property
+    def has_local_issuer(self) -> bool:
+        return self.backend != "google" and self.oidc_issuer is None
+
     @property
     def policy(self) -> Policy:
         return Policy(
@@ -94,8 +114,9 @@ class Settings(BaseSettings):
         return self.state_dir / "emulators" if self.backend == "emulators" else self.state_dir
 
     def environment(self) -> dict[str, str]:
-        """These settings as variables, for another `Settings()` to read, here or in a process begun here."""
-        values = {**self.model_dump(), "state_dir": self.state_dir.resolve()}
+        """These settings as variables, for another `Settings()` to read, here or in a process begun here. Secrets stay
+        where they are."""
+        values = {**self.model_dump(exclude={"session_key"}), "state_dir": self.state_dir.resolve()}
         return {f"IFLOW_{name.upper()}": str(value) for name, value in values.items() if value is not None}
 
     @property

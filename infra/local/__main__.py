@@ -17,8 +17,9 @@ from infra.local import emulator_stack, stack
 from infra.local.demo import DemoFailed, run_demo
 from infra.local.emulators import EmulatorFailed, EmulatorMissing
 from infra.local.processes import ProcessFailed
-from infra.local.setup import register_demo
+from infra.local.setup import SUPERADMIN, local_settings, register_demo
 from infra.local.stack import Running, StackRunning
+from services.miner.auth.local_issuer import LocalIssuer
 from shared import runtime
 from shared.domain.errors import Permanent
 from shared.runtime import EMULATORS, Settings, set_up_logs
@@ -35,7 +36,7 @@ def main() -> int:
     arguments = parser.parse_args()
     if arguments.backend == "google":
         parser.error("IFLOW_BACKEND is google, which is deployed (docs/deploy.md) and not run here")
-    settings = Settings(backend=arguments.backend)
+    settings = local_settings(backend=arguments.backend)
     set_up_logs(settings, settings.stack_log)
     try:
         return _serve(settings) if arguments.command == "serve" else _demo(settings, arguments.vcf)
@@ -59,7 +60,8 @@ def _serve(settings: Settings) -> int:
         if settings.backend == "emulators":
             print(f"logs of each process  {settings.home / 'logs'}   its emulators, for Google's own clients:")
             print("".join(f"  export {name}={os.environ[name]}\n" for name in EMULATORS.values()), end="")
-        print("In another terminal: .venv/bin/iflow analyses list      Stop with Ctrl-C.", flush=True)
+        print("In another terminal: .venv/bin/iflow login, then .venv/bin/iflow analyses list   Stop with Ctrl-C.",
+              flush=True)
         stop.wait()
     return 0
 
@@ -67,7 +69,7 @@ def _serve(settings: Settings) -> int:
 def _demo(settings: Settings, vcf: Path | None) -> int:
     with _running(settings) as up:
         project = register_demo(runtime.ports())
-        run_demo(runtime.ports(), project, up.api, vcf)
+        run_demo(runtime.ports(), project, up.api, LocalIssuer(settings).token(SUPERADMIN), vcf)
     return 0
 
 

@@ -44,8 +44,8 @@ class Input:
     truth: Truth | None = None
 
 
-def run_demo(ports: Ports, project: Project, api: str, vcf: Path | None) -> None:
-    """Raises DemoFailed."""
+def run_demo(ports: Ports, project: Project, api: str, token: str, vcf: Path | None) -> None:
+    """`token` is that of the person who looks at it. Raises DemoFailed."""
     began = ports.clock()
     given = _own_vcf(ports, project, vcf) if vcf else _simulated_trio(ports, project)
     display_id = f"Demo {vcf.name.partition('.')[0] if vcf else 'trio'} {began:%Y-%m-%d %H:%M:%S}"
@@ -54,22 +54,23 @@ def run_demo(ports: Ports, project: Project, api: str, vcf: Path | None) -> None
         id=request_id, type=EventType.SUBMIT, source="//demo/lims", subject=request_id, time=began, project=project.id,
         data={
             "request_id": request_id, "project": project.id, "display_id": display_id, "pipeline": given.pipeline,
-            "inputs": given.inputs, "samples": given.samples, "origin": "compute", "requested_by": "demo@example.org",
+            "inputs": given.inputs, "samples": given.samples, "origin": "compute", "requested_by": "lims@lab.example",
         },
     )
     ports.bus.publish(event.type.topic, message_of(event))
     print(f"published {event.type} {request_id} to {event.type.topic}", flush=True)
     analysis_id = paths.analysis_id(project.id, request_id)
     end = _follow(ports, project.id, request_id)
-    _iflow(api, project, "analyses", "show", analysis_id)
+    _iflow(api, token, project, "analyses", "show", analysis_id)
     if end["status"] != "succeeded" or end["ingest"]["status"] != "ready":
         raise DemoFailed(f"the analysis ended {end['status']} with ingest {end['ingest']['status']}")
-    _iflow(api, project, "variants", analysis_id)
+    _iflow(api, token, project, "variants", analysis_id)
     if given.truth:
         _tell_what_was_found(ports, project, end, given.truth)
     took = (ports.clock() - began).total_seconds()
     print(f"\nDone in {took:.0f} s. What to do next:")
     print("  make serve                               keeps this stack up; then, in another terminal:")
+    print("  .venv/bin/iflow login                    as admin@lab.example; then")
     print("  .venv/bin/iflow analyses list")
     print(f"  .venv/bin/iflow analyses show {end['slug']} --json")
     print(f"  .venv/bin/iflow variants {end['slug']}")
@@ -135,11 +136,11 @@ def _raise_if_refused(ports: Ports, path: str) -> None:
         raise DemoFailed(f"the request was refused: {reasons}")
 
 
-def _iflow(api: str, project: Project, *arguments: str) -> None:
+def _iflow(api: str, token: str, project: Project, *arguments: str) -> None:
     """What the user would type."""
     print(f"\n$ iflow {' '.join(arguments)}", flush=True)
     command = [str(Path(sys.executable).with_name("iflow")), *arguments]
-    environment = {**os.environ, "IFLOW_API": api, "IFLOW_PROJECT": project.id}
+    environment = {**os.environ, "IFLOW_API": api, "IFLOW_PROJECT": project.id, "IFLOW_TOKEN": token}
     if code := subprocess.run(command, env=environment, check=False).returncode:
         raise DemoFailed(f"iflow ended with exit code {code}")
 

@@ -87,6 +87,18 @@ variable "iap_members" {
   }
 }
 
+variable "iap_audience" {
+  description = "For whom IAP's signed header is meant: /projects/NUMBER/global/backendServices/ID. The ID is known after the first apply (docs/deploy.md); until then nobody gets in."
+  type        = string
+  default     = ""
+}
+
+variable "superadmins" {
+  description = "E-mail addresses of who may everything in every project."
+  type        = set(string)
+  default     = []
+}
+
 variable "publishers" {
   description = "Upstream services that may publish to analysis-commands, as IAM members."
   type        = set(string)

@@ -54,7 +54,11 @@ resource "google_cloud_run_v2_service" "web" {
       }
 
       dynamic "env" {
-        for_each = local.settings
+        for_each = merge(local.settings, {
+          IFLOW_IAP_AUDIENCE   = var.iap_audience
+          IFLOW_SUPERADMINS    = join(",", var.superadmins)
+          IFLOW_PROXIES_BEFORE = "2" # the load balancer adds the visitor's address, and its own
+        })
 
         content {
           name  = env.key
@@ -62,7 +66,7 @@ resource "google_cloud_run_v2_service" "web" {
         }
       }
 
-      # A secret named some-key is setting IFLOW_SOME_KEY of shared/runtime.py; none is needed yet.
+      # A secret named some-key is setting IFLOW_SOME_KEY of shared/runtime.py.
       dynamic "env" {
         for_each = toset(try(local.web.secrets, []))
 

@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-import getpass
 import json
 import os
 import re
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from services.cli.credentials import token_for
 from services.cli.exits import Exit, Failed
 from shared.domain import paths
 
 if TYPE_CHECKING:
     import httpx
 
+USER_AGENT = f"iflow/{version('iflow')}"
 DEFAULT_API = "http://127.0.0.1:8000"
 TIMEOUT_S = 30.0
 PAUSES_S = (0.2, 1.0)
@@ -65,15 +67,27 @@ class Api:
         import httpx
 
         self.address = address
-        self._http = httpx.Client(
-            base_url=f"{address}/api/v1", timeout=TIMEOUT_S, headers={"X-Requested-By": _ascii(_user())}
-        )
+        self._http = httpx.Client(base_url=f"{address}/api/v1", timeout=TIMEOUT_S, headers={"User-Agent": USER_AGENT})
+        if token := token_for(address):
+            self._http.headers["Authorization"] = f"Bearer {_ascii(token)}"
 
     def close(self) -> None:
         self._http.close()
 
     def for_project(self, project: str) -> None:
         self._http.headers["X-Project-ID"] = _ascii(project)
+
+    def local_token(self, email: str | None) -> Any:
+        """Of a local stack's own issuer: `access_token`, and whose it is (`email`)."""
+        try:
+            return self.request("POST", f"{self.address}/login/token", repeatable=True, json={"email": email}).json()
+        except Failed as failed:
+            if "Not Found" not in str(failed):
+                raise
+        raise Failed(
+            Exit.NOT_ALLOWED, f"{self.address} issues no tokens itself. Get one from the laboratory's issuer, and hand "
+            "it over with `iflow login --token` or in IFLOW_TOKEN.",
+        )
 
     def get(self, path: str, **parameters: Any) -> Any:
         """Parameters that are None are left out."""
@@ -152,19 +166,13 @@ def raise_for(answer: httpx.Response, address: str) -> None:
         raise Failed(Exit.NOT_REACHABLE, sentence) from None
     if reasons:
         sentence = "\n".join(f"{each['field']}: {each['message']}".removeprefix(": ") for each in reasons)
-    if answer.status_code == 503:
+    if answer.status_code in (429, 503):
         raise NotNow(sentence)
-    if answer.status_code in (401, 403):
+    if answer.status_code == 401:
+        raise Failed(Exit.NOT_ALLOWED, f"{sentence.removesuffix('.')}: run `iflow login`.")
+    if answer.status_code == 403:
         raise Failed(Exit.NOT_ALLOWED, sentence)
     raise Failed(Exit.NOT_REACHABLE if answer.status_code >= 500 else Exit.BAD_DATA, sentence)
-
-
-def _user() -> str:
-    """IFLOW_USER, else who is logged in; a container may have no name for its user."""
-    try:
-        return os.environ.get("IFLOW_USER") or getpass.getuser()
-    except (KeyError, OSError):
-        return "unknown"
 
 
 def _ascii(text: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from services.cli import analyses, events, filters, ops, orders, panels, pipelines, projects, variants
+from services.cli import analyses, events, filters, login, ops, orders, panels, pipelines, projects, variants
 from services.cli.exits import EPILOG
 
 app = typer.Typer(
@@ -17,3 +17,4 @@ for name, group in (
     ("ops", ops.app),
 ):
     app.add_typer(group, name=name)
+login.add_to(app)

@@ -22,7 +22,6 @@ class Options:
     samples: Sequence[str]
     origin: str | None
     order: str | None
-    requested_by: str | None
 
 
 def request_of(file: Path | None, options: Options) -> dict[str, Any]:
@@ -32,7 +31,7 @@ def request_of(file: Path | None, options: Options) -> dict[str, Any]:
     slug, _, version = (options.pipeline or "").partition("@")
     given = {
         "display_id": options.display_id, "pipeline": slug or None, "version": version or None,
-        "origin": options.origin, "order_id": options.order, "requested_by": options.requested_by,
+        "origin": options.origin, "order_id": options.order,
         "samples": [sample_of(text) for text in options.samples] or None,
     }
     body.update({name: value for name, value in given.items() if value is not None})

@@ -12,6 +12,7 @@ from services.miner.api import (
     analyses,
     events,
     exports,
+    members,
     ops,
     orders,
     outputs,
@@ -22,7 +23,10 @@ from services.miner.api import (
     stream,
     variants,
 )
+from services.miner.auth import sign_in
+from services.miner.auth.access import Access
 from services.miner.auth.guard import guard
+from services.miner.auth.headers import SecurityHeaders
 from services.miner.auth.permissions import of_routes
 from services.miner.live import Hub
 from services.miner.observed import Observed
@@ -42,7 +46,7 @@ class Health(BaseModel):
     status: str = "ok"
 
 
-def create_app(ports: Callable[[], Ports] = runtime.ports) -> FastAPI:
+def create_app(ports: Callable[[], Ports] = runtime.ports, settings: Settings | None = None) -> FastAPI:
     """The adapters are built at the first request and not here: the stack makes the app before it is up.
 
     Raises TableIncomplete for a route that the permission table does not know.
@@ -53,15 +57,19 @@ def create_app(ports: Callable[[], Ports] = runtime.ports) -> FastAPI:
     )
     app.state.ports = ports
     app.state.live = Hub()
+    app.state.access = Access(settings or Settings(), ports)
     problems.install(app)
+    app.add_middleware(SecurityHeaders)
     app.add_middleware(Observed)
     api = APIRouter(prefix="/api/v1")
     for resource in (
-        stream, projects, pipelines, analyses, orders, panels, saved_filters, outputs, variants, exports, ops, events
+        stream, projects, pipelines, analyses, orders, panels, saved_filters, outputs, variants, exports, members, ops,
+        events,
     ):
         api.include_router(resource.router)
     api.include_router(variants.details)
     app.include_router(api)
+    app.include_router(sign_in.router)
     app.add_api_route("/healthz", health, tags=["health"])
     app.state.permissions = of_routes(app.routes)
     app.openapi = lambda: openapi.describe(app)  # type: ignore[method-assign]

@@ -6,11 +6,18 @@ from typing import Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from shared.domain.member import Role
 from shared.domain.order import OrderStatus
 from shared.domain.panel import PanelKind
 from shared.domain.project import Project
 from shared.ports import Ports
 from shared.runtime import LOCAL_PROJECT
+
+
+class NewRole(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    role: Role = Field(description="demo_viewer sees; viewer may download, too; editor works; admin names members.")
 
 
 class NewProject(BaseModel):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import Annotated, Any, TypeVar
 
 from fastapi import Depends, Header, Path, Request
@@ -16,6 +17,7 @@ from shared.domain.analysis import Analysis
 from shared.domain.json_text import read_json
 from shared.domain.order import Order
 from shared.domain.project import Project
+from shared.domain.reasons import Reason
 from shared.domain.request import MAX_REQUEST_BYTES, RequestRefused, reasons_of
 from shared.ports import Ports, Stored
 from shared.steps.orders import LoadedOrder, order_named
@@ -52,6 +54,19 @@ def the_caller(person: ThePerson) -> str:
 
 
 TheCaller = Annotated[str, Depends(the_caller)]
+
+
+def requested_by(person: Person, body: Mapping[str, Any]) -> str:
+    """For whom a request is made: the caller, unless it is a service that says for whom it asks.
+
+    Raises RequestRefused for a person that says to be another.
+    """
+    said = body.get("requested_by")
+    if said is None or said == person.email:
+        return person.email
+    if not person.is_service:
+        raise RequestRefused((Reason(field="requested_by", message=f"you are {person.email}; leave it out"),))
+    return str(said)
 
 
 def the_project(

@@ -8,18 +8,25 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from pydantic.json_schema import models_json_schema
 
-from services.miner.bodies import NewPanel, NewProject, OrderTransition, Rerun
+from services.miner.auth.permissions import TABLE, Permission
+from services.miner.bodies import NewPanel, NewProject, NewRole, OrderTransition, Rerun
 from shared.domain.order import OrderChange, OrderRequest
 from shared.domain.pipeline import Pipeline
 from shared.domain.request import SubmitRequest
 from shared.domain.saved_filter import SavedFilterRequest
 
 BODIES = (SubmitRequest, Pipeline, NewProject, Rerun, OrderRequest, OrderChange, OrderTransition, NewPanel,
-          SavedFilterRequest)
+          SavedFilterRequest, NewRole)
+SECURITY = {
+    "token": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT",
+              "description": "Of the configured issuer; of a local stack, what `iflow login` gets."},
+    "session": {"type": "apiKey", "in": "cookie", "name": "iflow",
+                "description": "Of a page; what changes something also takes the header X-CSRF-Token."},
+}
 REF = "#/components/schemas/{model}"
 NEW_ANALYSIS = {
     "display_id": "WGS 12/A", "pipeline": "vcf-normalize", "inputs": {"vcf": "samples/trio/uploads/trio.vcf.gz"},
-    "samples": [{"name": "HG002", "role": "proband", "sex": "male"}], "requested_by": "ada@lab.example",
+    "samples": [{"name": "HG002", "role": "proband", "sex": "male"}],
 }
 
 
@@ -41,6 +48,13 @@ def describe(app: FastAPI) -> dict[str, Any]:
             title=app.title, version=app.version, description=app.description, routes=app.routes, tags=app.openapi_tags
         )
         document["components"]["schemas"] = {**_schemas(), **document["components"]["schemas"]}
+        document["components"]["securitySchemes"] = SECURITY
+        for line, permission in TABLE.items():
+            method, _, path = line.partition(" ")
+            operation = document["paths"].get(path, {}).get(method.lower())
+            if operation is not None and permission is not Permission.PUBLIC:
+                operation["security"] = [{name: []} for name in SECURITY]
+                operation["x-permission"] = permission
         app.openapi_schema = document
     return app.openapi_schema
 
@@ -58,8 +72,8 @@ def _by_headers(request: dict[str, Any], title: str, what: str) -> dict[str, Any
     return {
         **request,
         "title": title,
-        "description": f"{what} whose project is the header X-Project-ID, and whose request_id and requested_by may be "
-        "given in the headers Idempotency-Key and X-Requested-By.",
+        "description": f"{what} whose project is the header X-Project-ID, whose request_id may be given in the header "
+        "Idempotency-Key, and whose requested_by is the caller; a service may say for whom it asks.",
         "properties": {name: field for name, field in request["properties"].items() if name != "project"},
         "required": [name for name in request["required"] if name not in optional],
     }

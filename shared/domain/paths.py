@@ -86,6 +86,15 @@ def saved_filter_doc(project: str, slug: str) -> str:
     return f"projects/{project}/saved_filters/{slug}"
 
 
+def members(project: str) -> str:
+    return f"projects/{project}/members"
+
+
+def member_doc(project: str, email: str) -> str:
+    """`email` as `shared.domain.member.email_of` gives it: it has no slash."""
+    return f"projects/{project}/members/{email}"
+
+
 def rejection_doc(project: str, event_id: str) -> str:
     return f"projects/{project}/rejections/{safe_id(event_id)}"
 

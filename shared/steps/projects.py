@@ -4,12 +4,18 @@ from __future__ import annotations
 
 from shared.domain import paths
 from shared.domain.project import Project
-from shared.ports import Ports
+from shared.ports import Order, Ports, Query
 
 
 def project(ports: Ports, name: str) -> Project | None:
     stored = ports.documents.get(paths.project_doc(name)) if paths.PROJECT_ID.fullmatch(name) else None
     return None if stored is None else Project.from_document(stored.data)
+
+
+def projects(ports: Ports) -> list[Project]:
+    """Every one, in order of id."""
+    found = ports.documents.query(Query("projects", order=(Order("id"),), limit=1000)).items
+    return [Project.from_document(stored.data) for stored in found]
 
 
 def bucket_of(ports: Ports, name: str) -> str:

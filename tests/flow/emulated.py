@@ -22,6 +22,7 @@ from shared.runtime import LOCAL_PROJECT, Settings
 from shared.steps.register import register_pipeline
 from shared.topology import Retry, topology
 from tests.flow.proxy import Proxy
+from tests.flow.stack import ACCESS, bearer
 from tests.flow.stacks import CONSUMER, ENDS, PROJECT, WAITS, Lab
 
 FUNCTIONS = "tests.flow.emulated_functions"
@@ -93,7 +94,7 @@ def emulated_over(state_dir: Path, **settings: Any) -> Iterator[Emulated]:
     """Heals within a second or two. Where an emulator is missing: a skip that says how to get it; on CI a failure."""
     chosen = Settings(**{
         "backend": "emulators", "state_dir": state_dir, "port": 0, "reconcile_every_s": 1, "silent_after_s": 1,
-        "unsent_after_s": 1, "ingest_as_job_over": INGEST_AS_JOB_OVER, **settings,
+        "unsent_after_s": 1, "ingest_as_job_over": INGEST_AS_JOB_OVER, **ACCESS, **settings,
     })
     proxies: dict[str, Proxy] = {}
 
@@ -118,7 +119,7 @@ def emulated_over(state_dir: Path, **settings: Any) -> Iterator[Emulated]:
             register_demo(ports)
             for pipeline in (WAITS, ENDS):
                 register_pipeline(ports, PROJECT, pipeline, by="test")
-            headers = {"X-Project-ID": PROJECT, "X-Requested-By": "ada@lab.example"}
+            headers = {"X-Project-ID": PROJECT, **bearer(chosen)}
             with httpx.Client(base_url=f"{up.api}/api/v1", headers=headers, timeout=30) as client:
                 yield Emulated(
                     up.api, client, ports, chosen, bus=ports.bus, proxies=proxies, folder=folder,

@@ -15,6 +15,7 @@ from typer.testing import CliRunner, Result
 from infra.local.stack import running
 from infra.pipelines.catalogue import read_catalogue
 from services.cli.main import app
+from services.miner.auth.local_issuer import LocalIssuer
 from shared import runtime
 from shared.domain import paths
 from shared.domain.project import Project
@@ -29,6 +30,15 @@ Iflow = Callable[..., Result]
 
 DEADLINE_S = 20.0
 """How long a condition may take that nothing hinders; a loaded machine with two cores is allowed for."""
+
+
+ADA = "ada@lab.example"
+ACCESS: dict[str, Any] = {"superadmins": ADA, "rate_per_s": 100_000, "rate_burst": 100_000}
+"""Who works on the stacks of tests; and they ask for more than a person does."""
+
+
+def bearer(settings: Settings, email: str = ADA) -> dict[str, str]:
+    return {"Authorization": f"Bearer {LocalIssuer(settings).token(email)}"}
 
 
 @dataclass(frozen=True)
@@ -51,9 +61,17 @@ class Stack:
         return self.settings.batch_dir
 
     def iflow(self, *arguments: str, **environment: str) -> Result:
-        """The command in this process, as user `ada` of project demo, unless told else."""
-        asked = {"IFLOW_API": self.api, "IFLOW_PROJECT": "demo", "IFLOW_USER": "ada", **environment}
+        """The command in this process, as ada in project demo, unless told else."""
+        asked = {"IFLOW_API": self.api, "IFLOW_PROJECT": "demo", "IFLOW_TOKEN": self.token(), **environment}
         return CliRunner().invoke(app, list(arguments), env=asked, catch_exceptions=False)
+
+    def token(self, email: str = ADA) -> str:
+        return LocalIssuer(self.settings).token(email)
+
+    def client_of(self, email: str, project: str = "demo") -> httpx.Client:
+        """Somebody else's, to be closed by whoever asked for it."""
+        headers = {"X-Project-ID": project, **bearer(self.settings, email)}
+        return httpx.Client(base_url=f"{self.api}/api/v1", headers=headers, timeout=30)
 
     def add_project(self, name: str) -> str:
         """Another tenant, with the shipped pipelines and a bucket."""
@@ -102,7 +120,9 @@ def lines(text: str) -> list[str]:
 @contextmanager
 def stack_over(state_dir: Path, emulators: Emulators | None = None) -> Iterator[Stack]:
     """Heals within a second or two, where the deployed one takes a minute. Embedded, or on `emulators`."""
-    settings = Settings(state_dir=state_dir, port=0, reconcile_every_s=1, silent_after_s=1, unsent_after_s=1)
+    settings = Settings(
+        state_dir=state_dir, port=0, reconcile_every_s=1, silent_after_s=1, unsent_after_s=1, **ACCESS,
+    )
     with ExitStack() as running_now:
         if emulators is None:
             up = running_now.enter_context(running(settings))
@@ -110,7 +130,7 @@ def stack_over(state_dir: Path, emulators: Emulators | None = None) -> Iterator[
             up, settings, _ = running_now.enter_context(pulled(settings, emulators))
         ports = runtime.ports()
         _register(ports, "demo")
-        headers = {"X-Project-ID": "demo", "X-Requested-By": "ada@lab.example"}
+        headers = {"X-Project-ID": "demo", **bearer(settings)}
         with httpx.Client(base_url=f"{up.api}/api/v1", headers=headers, timeout=30) as client:
             yield Stack(up.api, client, ports, settings)
 

@@ -37,7 +37,7 @@ from shared.steps.register import register_pipeline
 from shared.topology import Retry, SubscriptionSpec, topology
 from tests.builders import T0, a_pipeline
 from tests.flow.pulled import Emulators, pulled
-from tests.flow.stack import Stack
+from tests.flow.stack import ACCESS, Stack, bearer
 from tests.flow.working import do
 
 PROJECT = "demo"
@@ -205,7 +205,8 @@ def lab_over(
     a second or two; `settings` may say otherwise.
     """
     chosen = Settings(**{
-        "state_dir": state_dir, "port": 0, "reconcile_every_s": 1, "silent_after_s": 1, "unsent_after_s": 1, **settings,
+        "state_dir": state_dir, "port": 0, "reconcile_every_s": 1, "silent_after_s": 1, "unsent_after_s": 1,
+        **ACCESS, **settings,
     })
     received: list[Event] = []
     with (
@@ -216,7 +217,7 @@ def lab_over(
         register_demo(ports)
         for pipeline in (WAITS, ENDS):
             register_pipeline(ports, PROJECT, pipeline, by="test")
-        headers = {"X-Project-ID": PROJECT, "X-Requested-By": "ada@lab.example"}
+        headers = {"X-Project-ID": PROJECT, **bearer(chosen)}
         with httpx.Client(base_url=f"{up.api}/api/v1", headers=headers, timeout=30) as client:
             yield Lab(up.api, client, ports, chosen, bus=bus, received=received)
 

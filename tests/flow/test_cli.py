@@ -18,6 +18,8 @@ from shared.domain import paths
 from shared.domain.analysis import CancelRequested, FailureKind, Status
 from shared.domain.failure import HINTS
 from shared.domain.job import JobState
+from shared.domain.member import Role
+from shared.steps.members import put_member
 from tests.builders import QUEUED, RUNNING, SCHEDULED, a_job, after, an_analysis, at, look, moved
 from tests.flow.flaky import flaky
 from tests.flow.planted import an_old_one, many, plant
@@ -46,7 +48,7 @@ def test_an_analysis_is_asked_for_by_options_and_its_id_printed(stack: Stack, if
     document = stack.until_status(result.stdout.strip(), "succeeded")
     assert document["inputs"] == {"exit_code": 0, "runtime_seconds": 0, "log_lines": ["a"]}
     assert document["samples"] == [{"name": "S1", "role": "proband", "sex": "male"}]
-    assert document["created_by"] == "ada"
+    assert document["created_by"] == "ada@lab.example"
 
 
 def test_an_analysis_is_asked_for_by_a_file_which_repeats_nothing(iflow: Iflow, tmp_path: Path) -> None:
@@ -66,7 +68,7 @@ def test_a_refused_request_names_the_fields_on_stderr(iflow: Iflow) -> None:
 
 def test_parallel_commands_show_what_they_just_made_c02(stack: Stack) -> None:
     write_faults(stack.batch_dir, Fault(quota=Quota()))
-    environment = {**os.environ, "IFLOW_API": stack.api, "IFLOW_PROJECT": "demo"}
+    environment = {**os.environ, "IFLOW_API": stack.api, "IFLOW_PROJECT": "demo", "IFLOW_TOKEN": stack.token()}
 
     def run(*arguments: str) -> str:
         return subprocess.run(
@@ -168,7 +170,9 @@ def test_all_pages_are_listed_on_request(stack: Stack, iflow: Iflow) -> None:
 def test_the_list_is_the_projects_whoever_asked_and_an_empty_one_says_why_c97(stack: Stack, iflow: Iflow) -> None:
     twenty, empty = stack.add_project("twenty"), stack.add_project("empty")
     many(stack, twenty, 20, "theirs")
-    assert len(lines(iflow("analyses", "list", "-p", twenty, IFLOW_USER="nobody").stdout)) == 21
+    put_member(stack.ports, twenty, "eve@lab.example", Role.VIEWER, by="test")
+    listed = iflow("analyses", "list", "-p", twenty, IFLOW_TOKEN=stack.token("eve@lab.example"))
+    assert len(lines(listed.stdout)) == 21
     result = iflow("analyses", "list", "-p", empty, "--status", "failed", "--pipeline", "germline-calls", "--json")
     assert (result.exit_code, json.loads(result.stdout)) == (Exit.DONE, {"items": [], "next": None})
     for word in (empty, "failed", "germline-calls"):
@@ -241,11 +245,11 @@ def test_a_cancel_that_cannot_be_is_an_error_c27(stack: Stack, iflow: Iflow) -> 
 
 
 def test_an_unconfirmed_cancel_says_since_when_c23(stack: Stack, iflow: Iflow) -> None:
-    asked = CancelRequested(by="ada", at=at(-1800))
+    asked = CancelRequested(by="ada@lab.example", at=at(-1800))
     stuck = plant(stack, an_old_one("demo", "Stuck", Status.RUNNING, cancel_requested=asked))
     page = iflow("analyses", "show", stuck.id).stdout
-    assert "not confirmed by Batch, asked by ada at 2026-11-25 07:30:00 UTC" in page
+    assert "not confirmed by Batch, asked by ada@lab.example at 2026-11-25 07:30:00 UTC" in page
     listed = iflow("ops", "cancels")
     assert [line for line in lines(listed.stdout) if stuck.id in line]
     (item,) = json.loads(iflow("ops", "cancels", "--json").stdout)["items"]
-    assert (item["id"], item["cancel_requested"]["by"]) == (stuck.id, "ada")
+    assert (item["id"], item["cancel_requested"]["by"]) == (stuck.id, "ada@lab.example")

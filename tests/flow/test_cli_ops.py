@@ -40,7 +40,7 @@ def test_a_dead_letter_is_replayed_c80(stack: Stack, iflow: Iflow, tmp_path: Pat
     letters = stack.until(
         lambda: len(found := json.loads(iflow("ops", "dead-letters", "list", "--json").stdout)["items"]) == 2 and found
     )
-    assert {letter["replayed_by"] for letter in letters} == {"ada", None}
+    assert {letter["replayed_by"] for letter in letters} == {"ada@lab.example", None}
 
 
 def test_projects_and_pipelines_are_registered_from_the_command_line(iflow: Iflow, tmp_path: Path) -> None:

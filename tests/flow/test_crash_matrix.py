@@ -63,7 +63,7 @@ def kill_and_restart(folder: Path, point: str, *, silent: bool) -> str | None:
 
 
 def faults_of(state_dir: Path) -> list[str]:
-    documents = SqliteDocuments(state_dir / "documents.db", topology().indexes)
+    documents = SqliteDocuments(state_dir / "documents.db", topology().indexes, topology().lists)
     stored = documents.get(crash_life.DOCUMENT)
     assert stored is not None
     data = stored.data

@@ -55,7 +55,7 @@ def the_analysis(state_dir: Path) -> Mapping[str, Any] | None:
     """As any process may read it: the one document in the folder's database."""
     if not (state_dir / "documents.db").is_file():
         return None
-    documents = SqliteDocuments(state_dir / "documents.db", topology().indexes)
+    documents = SqliteDocuments(state_dir / "documents.db", topology().indexes, topology().lists)
     found = documents.query(Query("projects/demo/analyses")).items
     return found[0].data if found else None
 

@@ -201,7 +201,9 @@ def test_orders_at_the_command_line(lab: Lab) -> None:
     from services.cli.main import app
 
     def iflow(*arguments: str) -> Any:
-        return CliRunner().invoke(app, list(arguments), env={"IFLOW_API": lab.api, "IFLOW_PROJECT": "demo"})
+        return CliRunner().invoke(app, list(arguments), env={
+            "IFLOW_API": lab.api, "IFLOW_PROJECT": "demo", "IFLOW_TOKEN": lab.token(),
+        })
 
     ingest(lab, "by cli", vcf(["C1"], [(5, "A", ["0/1"])]), [("C1", "proband", "female")])
     made = iflow("orders", "create", "-d", "By CLI", "--from-analysis", "By CLI")

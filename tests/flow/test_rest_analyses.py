@@ -18,7 +18,7 @@ from shared.ports import Query, Update
 from shared.steps.accept import accept
 from shared.steps.register import register_pipeline
 from tests.flow.planted import an_old_one, plant
-from tests.flow.stack import Stack
+from tests.flow.stack import Stack, bearer
 
 
 @pytest.fixture(autouse=True)
@@ -145,7 +145,7 @@ def test_what_is_another_projects_looks_like_what_does_not_exist(stack: Stack) -
 def test_each_call_names_a_project_that_there_is(
     stack: Stack, headers: dict[str, str], status: int, code: str
 ) -> None:
-    answer = httpx.get(f"{stack.api}/api/v1/analyses", headers=headers)
+    answer = httpx.get(f"{stack.api}/api/v1/analyses", headers={**headers, **bearer(stack.settings)})
     assert (answer.status_code, answer.json()["code"]) == (status, code)
 
 

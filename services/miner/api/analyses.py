@@ -15,10 +15,12 @@ from services.miner.context import (
     TheCaller,
     TheKey,
     TheOptionalBody,
+    ThePerson,
     ThePorts,
     TheProject,
     loaded,
     parse,
+    requested_by,
 )
 from services.miner.cursors import decode_cursor, encode_cursor, slice_of
 from services.miner.etags import NOT_MODIFIED, IfNoneMatch, answered, document
@@ -68,9 +70,9 @@ def _location(analysis: Analysis) -> str:
     responses={200: {"model": Analysis, "description": "The request was made before; its analysis as it is now."},
                **documented(400, 404, 413, 422, 503)},
 )
-def create(project: TheProject, ports: ThePorts, caller: TheCaller, key: TheKey, body: TheBody) -> Response:
+def create(project: TheProject, ports: ThePorts, person: ThePerson, key: TheKey, body: TheBody) -> Response:
     """Asks for an analysis. The answer comes once it is stored: it can be read at once, and will be started."""
-    fields = {"requested_by": caller, **body, "project": project.id}
+    fields = {**body, "requested_by": requested_by(person, body), "project": project.id}
     request = parse_request({"request_id": key or ports.new_id(), **fields})
     repeated = ports.documents.get(paths.analysis_doc(project.id, request.analysis_id)) is not None
     found = _announced(ports, accept(ports, request, source=SOURCE, to_be_started=True))

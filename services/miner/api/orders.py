@@ -16,11 +16,13 @@ from services.miner.context import (
     TheCaller,
     TheKey,
     TheOrder,
+    ThePerson,
     ThePorts,
     TheProject,
     analysis_named,
     loaded_order,
     parse,
+    requested_by,
 )
 from services.miner.cursors import decode_cursor, encode_cursor
 from services.miner.etags import NOT_MODIFIED, IfMatch, IfNoneMatch, document, refuse_another
@@ -110,10 +112,10 @@ class BuildAsked(BaseModel):
     responses={200: {"model": Order, "description": "The request was made before; its order as it is now."},
                **documented(400, 404, 413, 422, 503)},
 )
-def create(project: TheProject, ports: ThePorts, caller: TheCaller, key: TheKey, body: TheBody) -> Response:
+def create(project: TheProject, ports: ThePorts, person: ThePerson, key: TheKey, body: TheBody) -> Response:
     """Asks for an order, of analyses (by id, slug or display id) or of samples. Where the analysis is ingested, its
     variants can be read at once."""
-    fields = {"requested_by": caller, **body, "project": project.id, **_by_id(ports, project, body)}
+    fields = {**body, "requested_by": requested_by(person, body), "project": project.id, **_by_id(ports, project, body)}
     request = parse_order({"request_id": key or ports.new_id(), **fields})
     repeated = ports.documents.get(paths.order_doc(project.id, request.order_id)) is not None
     found = _announced(ports, accept_order(ports, request, source=SOURCE))

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Self
-
 from fastapi import APIRouter, Response
 from pydantic import BaseModel
 
+from services.miner.auth.guard import projects_of
 from services.miner.bodies import NewProject
-from services.miner.context import TheBody, TheKey, ThePorts, parse
+from services.miner.context import TheBody, TheKey, ThePerson, ThePorts, parse
 from services.miner.openapi import request_body
 from services.miner.problems import Refusal, documented
 from shared.domain import paths
 from shared.domain.project import Project
-from shared.ports import Order, Ports, Query
+from shared.steps.projects import projects
 from shared.steps.register import register_project
 
 router = APIRouter(prefix="/projects", tags=["projects"])
@@ -21,11 +20,6 @@ router = APIRouter(prefix="/projects", tags=["projects"])
 
 class Projects(BaseModel):
     items: list[Project]
-
-    @classmethod
-    def all(cls, ports: Ports) -> Self:
-        found = ports.documents.query(Query("projects", order=(Order("id"),), limit=1000)).items
-        return cls(items=[Project.from_document(stored.data) for stored in found])
 
 
 @router.post(
@@ -35,16 +29,16 @@ class Projects(BaseModel):
 def register(_: TheKey, body: TheBody, ports: ThePorts, response: Response) -> Project:
     """Registers a project. The same again is answered with 200; other settings under a known id with 409."""
     project = parse(NewProject, body).project(ports)
-    _refuse_a_shared_bucket(project, Projects.all(ports).items)
+    _refuse_a_shared_bucket(project, projects(ports))
     if not register_project(ports, project):
         response.status_code = 200
     return project
 
 
 @router.get("", responses=documented(503))
-def list_projects(ports: ThePorts) -> Projects:
-    """Every project, in order of id."""
-    return Projects.all(ports)
+def list_projects(person: ThePerson, ports: ThePorts) -> Projects:
+    """Those that the caller is a member of, in order of id; for superadmins, every one."""
+    return Projects(items=projects_of(ports, person))
 
 
 def _refuse_a_shared_bucket(project: Project, others: list[Project]) -> None:

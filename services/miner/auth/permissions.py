@@ -51,6 +51,10 @@ TABLE: Mapping[str, Permission] = {
     "GET /docs": _P.PUBLIC,
     "GET /docs/oauth2-redirect": _P.PUBLIC,
     "GET /redoc": _P.PUBLIC,
+    "GET /login": _P.PUBLIC,
+    "POST /login": _P.PUBLIC,
+    "POST /login/token": _P.PUBLIC,
+    "POST /logout": _P.SIGNED_IN,
     f"GET {API}/projects": _P.SIGNED_IN,
     f"POST {API}/projects": _P.EVERYTHING,
     f"POST {API}/events": _P.EVERYTHING,
@@ -102,6 +106,13 @@ TABLE: Mapping[str, Permission] = {
     f"GET {API}/filters/{{name}}": _P.SEE,
     f"PUT {API}/filters/{{name}}": _P.WORK,
     f"DELETE {API}/filters/{{name}}": _P.WORK,
+
+    # -- members
+    f"GET {API}/members": _P.MANAGE,
+    f"GET {API}/members/me": _P.SEE,
+    f"GET {API}/members/{{email}}": _P.MANAGE,
+    f"PUT {API}/members/{{email}}": _P.MANAGE,
+    f"DELETE {API}/members/{{email}}": _P.MANAGE,
 
     # -- for operators
     f"GET {API}/ops/rejections": _P.OPERATE,

@@ -11,12 +11,15 @@ from shared.domain.member import Role
 
 @dataclass(frozen=True)
 class Person:
-    """`role_in(project)` is their role as it is now, or a few seconds ago. `via` says how they proved who they are."""
+    """`role_in(project)` is their role as it is now, or a few seconds ago; so a stream that asks `may` again and again
+    ends soon after the right is gone (C79). `via` says how they proved who they are."""
 
     email: str
     superadmin: bool
     via: str
     role_in: Callable[[str], Role | None] = field(repr=False, compare=False)
+    is_service: bool = False
+    """An account that may ask in the name of others, as an upstream service does by its events."""
 
     def may(self, permission: Permission, project: str | None = None) -> bool:
         """In that project; for a permission about no project, or about all of them, without one."""

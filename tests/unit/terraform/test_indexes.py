@@ -15,7 +15,9 @@ import ast
 import asyncio
 import importlib
 import itertools
+import shutil
 import sys
+import tempfile
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -25,6 +27,8 @@ import httpx
 import pytest
 
 from services.miner.app import create_app
+from services.miner.auth import sign_in
+from services.miner.auth.local_issuer import LocalIssuer
 from services.miner.listing import Filters, Sort, list_page, tab_counts
 from services.miner.live import Feed
 from services.reconciler import handler as reconciler
@@ -38,10 +42,13 @@ from shared.delivery import Delivery
 from shared.domain import paths
 from shared.domain.analysis import IngestStatus
 from shared.domain.clock import iso
+from shared.domain.member import Role
 from shared.domain.order import parse_order
 from shared.ports import Create, Order, Ports, Query, Where
+from shared.runtime import Settings
 from shared.steps import orders
 from shared.steps.accept import accept
+from shared.steps.members import put_member
 from shared.steps.orders import accept_order, orders_of
 from shared.steps.register import register_pipeline, register_project
 from shared.topology import Index, topology
@@ -151,19 +158,31 @@ def _filters() -> Iterator[Filters]:
 
 
 async def _ask_the_api(ports: Ports) -> None:
-    app = create_app(lambda: ports)
+    folder = Path(tempfile.mkdtemp(prefix="iflow-test-"))
+    settings = Settings(state_dir=folder, superadmins="root@lab.example")
+    app = create_app(lambda: ports, settings)
+    put_member(ports, PROJECT.id, "ada@lab.example", Role.VIEWER, by="test")
+    tokens = {who: LocalIssuer(settings).token(f"{who}@lab.example") for who in ("root", "ada")}
+    assert sign_in._people(app.state.access, ports.documents) == {
+        "root@lab.example": "superadmin", "ada@lab.example": f"viewer of {PROJECT.id}",
+    }
     here = {"X-Project-ID": PROJECT.id}
     routes: list[tuple[str, dict[str, str]]] = [
         ("/projects", {}), ("/pipelines", here), ("/pipelines/calls", here), ("/analyses", here),
         ("/analyses-counts", here),
-        ("/panels", here), ("/panels/x", here), ("/filters", here), ("/orders", here), ("/orders?status=open", here),
+        ("/panels", here), ("/panels/x", here), ("/filters", here), ("/members", here),
+            ("/orders", here), ("/orders?status=open", here),
         *((f"/ops/{family}", scope) for family in ("rejections", "dead-letters", "cancels") for scope in ({}, here)),
         *((f"/ops/{family}/x", scope) for family in ("rejections", "dead-letters") for scope in ({}, here)),
     ]
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://miner/api/v1") as client:
+        client.headers["Authorization"] = f"Bearer {tokens['ada']}"
+        assert [each["id"] for each in (await client.get("/projects")).json()["items"]] == [PROJECT.id]
+        client.headers["Authorization"] = f"Bearer {tokens['root']}"
         for path, headers in routes:
             answer = await client.get(path, headers=headers)
             assert answer.status_code == (404 if path.endswith("/x") else 200), (path, answer.text)
+    shutil.rmtree(folder)
 
 
 def _ports(documents: MemoryDocuments) -> Ports:
