@@ -15,7 +15,6 @@ import pyarrow.parquet as pq
 from shared.domain.request import Role
 from shared.variants.inheritance import pairing
 from shared.variants.order_index import (
-    GRID,
     LONG,
     MAGIC,
     NULL_INT,
@@ -179,14 +178,11 @@ def _dtype(most: int) -> type[np.unsignedinteger[Any]]:
 
 
 def _add_codes(writer: _Writer, column: Column, codes: Array) -> None:
-    """With their grid, and the bitmap of those without one."""
+    """With the bitmap of those without one."""
     writer.add(column.name, codes)
-    there = codes != 0
-    ordered = np.sort(codes[there])
-    at = np.linspace(0, len(ordered) - 1, min(GRID, len(ordered))).astype(np.int64)
-    writer.add(f"{column.name}/grid", ordered[at])
-    if len(ordered) < len(codes) and not column.has_bitmaps:
-        writer.add(f"{column.name}/none", pack(~there))
+    none = codes == 0
+    if none.any() and not column.has_bitmaps:
+        writer.add(f"{column.name}/none", pack(none))
 
 
 def _codes(writer: _Writer, file: pq.ParquetFile, column: Column) -> dict[str, Any] | None:

@@ -179,14 +179,6 @@ class Family:
 
 
 @dataclass(frozen=True)
-class Pairs:
-    """Rows that have a partner, ascending; of each whether one of its partners is known to be in trans."""
-
-    rows: Ints
-    trans: Bools
-
-
-@dataclass(frozen=True)
 class _Classes:
     """Heterozygous rows of a gene that are alike in all that pairs depend on; `n` of them. `set` is of the gene and the
     phase set, `side` also of the side within it; both are 0 where the rows are not phased."""
@@ -199,20 +191,21 @@ class _Classes:
 
 
 def pairing(index: Index) -> dict[str, npt.NDArray[Any]]:
-    """What is worked out when the index is made, since it depends on no filter. `pairs/rows` and `pairs/class`: each
-    heterozygous row that has a gene, once for each of its genes, and its class; `pairs/gene`, `origin`, `set` and
-    `side` of each class. The order has a proband."""
+    """What is worked out when the index is made, since it depends on no filter. `pairs/rows`: each heterozygous row
+    that has a gene, once for each of its genes, class by class; of each class `pairs/starts`, where its rows begin, and
+    `pairs/gene`, `origin`, `set` and `side`. The order has a proband."""
     rows = np.flatnonzero(unpack(candidates(index, index.every), index.rows))
     genes, of_row = _genes_of(index, rows)
     what = _alike(index, rows)
     origin, phase, side = what.origin[of_row], what.phase[of_row], what.side[of_row]
     sets = _numbered(genes, phase, phase >= 0)
     sides = _numbered(sets, side, phase >= 0)
-    first, classes = np.unique((genes * 3 + origin) * (int(sides.max(initial=0)) + 1) + sides,
-                               return_index=True, return_inverse=True)[1:]
+    alike = (genes * 3 + origin) * (int(sides.max(initial=0)) + 1) + sides
+    order = np.argsort(alike, kind="stable")
+    starts = np.flatnonzero(np.diff(alike[order], prepend=-1))
     of_class = {"gene": genes, "origin": origin, "set": sets, "side": sides}
-    return {"pairs/rows": rows[of_row].astype(np.int32), "pairs/class": classes.astype(np.int32),
-            **{f"pairs/{name}": values[first].astype(np.int32) for name, values in of_class.items()}}
+    return {"pairs/rows": rows[of_row][order].astype(np.int32), "pairs/starts": starts,
+            **{f"pairs/{name}": values[order][starts].astype(np.int32) for name, values in of_class.items()}}
 
 
 def _numbered(first: Ints, second: Ints, where: Bools) -> Ints:
@@ -223,20 +216,21 @@ def _numbered(first: Ints, second: Ints, where: Bools) -> Ints:
     return result
 
 
-def pairs(index: Index, among: Words, *, phase_known: bool) -> Pairs:
-    """Of the rows of `among`. `phase_known`: only those with a partner in trans. The order has a proband."""
-    rows, of_row = index.whole("pairs/rows"), index.whole("pairs/class")
-    here = np.flatnonzero(unpack(among, index.rows)[rows])
-    rows, of_row = rows[here], of_row[here]
-    n = np.bincount(of_row, minlength=len(index.array("pairs/gene")))
-    there = np.flatnonzero(n)
-    gene, origin, sets, side = (index.array(f"pairs/{name}")[there].astype(np.int64)
+def paired(index: Index, among: Words, *, phase_known: bool) -> Words:
+    """Rows that have a partner, both of `among`. `phase_known`: one in trans. The order has a proband."""
+    rows, starts = index.whole("pairs/rows"), index.whole("pairs/starts")
+    if not len(rows):
+        return nothing(index.rows)
+    there = unpack(among, index.rows)[rows]
+    n = np.add.reduceat(there.view(np.uint8), starts, dtype=np.int64)
+    some = np.flatnonzero(n)
+    gene, origin, sets, side = (index.array(f"pairs/{name}")[some].astype(np.int64)
                                 for name in ("gene", "origin", "set", "side"))
-    in_trans, others = _partners_by_class(_Classes(gene, origin, sets, side, n[there]))
-    trans, fits = np.zeros(len(n), bool), np.zeros(len(n), bool)
-    trans[there], fits[there] = in_trans > 0, (in_trans if phase_known else others) > 0
-    paired = _distinct(rows[fits[of_row]])
-    return Pairs(paired, bits_at(of_rows(rows[trans[of_row]], index.rows), paired))
+    in_trans, others = _partners_by_class(_Classes(gene, origin, sets, side, n[some]))
+    fits = np.zeros(len(n), bool)
+    fits[some] = (in_trans if phase_known else others) > 0
+    there &= np.repeat(fits, np.diff(starts, append=len(rows)))
+    return of_rows(rows[there], index.rows)
 
 
 def _partners_by_class(classes: _Classes) -> tuple[Ints, Ints]:
@@ -259,12 +253,6 @@ def _how_many(have: Ints, asked: Ints, n: Ints) -> Ints:
     """Of each of `asked` how many rows are in the classes that have the same; small numbers from 0."""
     most = int(max(have.max(initial=0), asked.max(initial=0))) + 1
     return np.bincount(have, n, most).astype(np.int64)[asked]
-
-
-def _distinct(ascending: Ints) -> Ints:
-    keep = np.ones(len(ascending), bool)
-    keep[1:] = ascending[1:] != ascending[:-1]
-    return ascending[keep]
 
 
 class Partners:

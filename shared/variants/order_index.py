@@ -14,8 +14,7 @@ every one at a multiple of 64 bytes:
                         fits) or float64
     <column>/edges, <column>/exact      or, in place of `values`: values evenly spaced by rank, each once, and the rows'
                         own values, NULL_INT or NaN for null. `exact` of places (pos, end, key_pos) is always there
-    <column>/none       bitmap of the rows that are null, if some are and the column has no bitmaps of values
-    <column>/grid       GRID codes of a column in sorted order, evenly spaced by rank; nulls are left out
+    <column>/none       bitmap of the rows that are null, if some are and there are no `bits`
     <column>/bits       a bitmap for each frequent value or term, of the columns that order_schema.py says
     <column>/rows_offsets, <column>/rows    rows of each rare one, ascending
     genes/any           bitmap of the rows that have a gene
@@ -53,7 +52,6 @@ Bools = npt.NDArray[np.bool_]
 MAGIC = b"IFLOWIX2"
 NULL_INT = int(np.iinfo(np.int32).min)
 TEXT_END = b"\xff"
-GRID = 2048
 LONG = 1000
 _PIECE = 1 << 20
 """Rows that are compared at a time, so that what is between lies in the processor's cache."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy.typing as npt
@@ -23,14 +23,16 @@ def rows_as_json(index: Index, rows: Array) -> list[dict[str, Any]]:
     site = {c.name: _values(index, c, c.name, rows) for c in (*SITE, *ANNOTATION, *OF_ORDER)}
     samples = {g.prefix: {c.name: _values(index, c, g.column(c.name), rows) for c in SAMPLE} for g in index.groups}
     result = []
-    for number in range(len(rows)):
-        row = {name: values[number] for name, values in site.items()}
+    each_sample = [_as_dicts(columns) for columns in samples.values()]
+    for number, row in enumerate(_as_dicts(site)):
         row["graver_elsewhere"] = row["impact"] != row["worst_impact"]
-        row["samples"] = {
-            prefix: {name: values[number] for name, values in columns.items()} for prefix, columns in samples.items()
-        }
+        row["samples"] = {prefix: each[number] for prefix, each in zip(samples, each_sample, strict=True)}
         result.append(row)
     return result
+
+
+def _as_dicts(columns: Mapping[str, list[Any]]) -> list[dict[str, Any]]:
+    return [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
 
 
 def sources_of(index: Index, row: int) -> list[tuple[int, int]]:

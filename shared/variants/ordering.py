@@ -1,7 +1,7 @@
 """The first rows of a bitmap in any order, without sorting all of it.
 
-A window of the first key's codes is widened until enough rows lie in it; where too many share one value, they are told
-apart by the next key. The index has codes of each column evenly spaced by rank (`grid`), by which windows are cut.
+Rows are taken by windows of the first key's codes and sorted within them; where too many share one value, they are told
+apart by the next key.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from shared.domain.reasons import Reason, show
 from shared.variants.filters import BadQuery
-from shared.variants.order_index import Index, Words, bits_at, count, nothing, rows_of, unpack
+from shared.variants.order_index import Index, Words, bits_at, count, nothing, of_rows, rows_of
 
 Array = npt.NDArray[Any]
 Bools = npt.NDArray[np.bool_]
@@ -24,6 +24,9 @@ Bools = npt.NDArray[np.bool_]
 SORT_DEFAULT = "position"
 _FEW = 5_000
 """Rows that are just sorted."""
+
+_MANY = 20
+"""Times as many are looked at, to pick those in front or as a sample."""
 
 
 @dataclass(frozen=True)
@@ -53,9 +56,10 @@ class Key:
     def code_at(self, index: Index, value: float) -> int:
         return self.sign * index.code_at(self.column, self.sign * value)
 
-    def grid(self, index: Index) -> Array:
-        """Codes, ascending, each once, in the order asked for."""
-        return np.unique(self.sign * index.array(f"{self.column}/grid").astype(np.int64))
+    def codes(self, index: Index, rows: Array) -> Array:
+        """int64, ascending in the order asked for."""
+        codes: Array = self.sign * index.array(self.column)[rows].astype(np.int64)
+        return codes
 
     def number_at(self, index: Index, code: int) -> float | None:
         """The one value of a code; None if it has several."""
@@ -139,36 +143,64 @@ def _by_windows(
     key = keys[0]
     if key.kind == "bool":
         return _by_truth(index, words, sorting, keys, n, after)
-    grid = key.grid(index)
-    if not len(grid):
-        return []
-    low = int(grid[0]) if after is None else key.code_at(index, after[0])
-    step = max(1, int(2 * n * len(grid) / max(count(words), 1)))
+    few = max(_FEW, n)
+    windows = _Windows(index, words & ~index.none(key.column), key, few)
+    low = windows.first if after is None else key.code_at(index, after[0])
     parts: list[Array] = []
     found = 0
-    while found < n and low <= grid[-1]:
-        high, chosen = _window(index, words, key, grid, low, step)
-        one = key.number_at(index, low) if low == high and count(chosen) > _FEW else None
+    while found < n and low <= windows.last:
+        high, chosen = windows.beginning(low)
+        one = key.number_at(index, high) if count(chosen) > few else None
         if one is None:
             parts.append(_behind(index, rows_of(chosen), sorting, keys, after)[: n - found])
         elif after is None or one >= after[0]:
             behind = after[1:] if after is not None and one == after[0] else None
             parts.append(_first(index, chosen, sorting, keys[1:], n - found, behind))
         found = sum(map(len, parts))
-        low, step, after = high + 1, step * 4, None
+        low, after = high + 1, None
     return parts
 
 
-def _window(index: Index, words: Words, key: Key, grid: Array, low: int, step: int) -> tuple[int, Words]:
-    """The last code of a window that begins with `low`, and its rows: _FEW at most, or all of one code."""
-    begin = int(np.searchsorted(grid, low, "right")) - 1
-    at = min(begin + step, len(grid))
-    while True:
-        high = max(low, int(grid[at]) - 1) if at < len(grid) else int(grid[-1])
-        chosen = words & key.between(index, low, high)
-        if high == low or count(chosen) <= _FEW:
+class _Windows:
+    """Rows by their codes of a key, a few at a time. Where they are many, a sample of them says how far a window has to
+    reach. `first` and `last` are codes that no row is beyond."""
+
+    def __init__(self, index: Index, words: Words, key: Key, few: int) -> None:
+        self._index, self._words, self._key, self._few = index, words, key, few
+        most = int(np.iinfo(index.array(key.column).dtype).max)
+        self.first, self.last = (1, most) if key.sign > 0 else (-most, -1)
+        many = count(words)
+        every = max(1, many // (_MANY * few))
+        rows = rows_of(np.ascontiguousarray(words[::every]))
+        self._rows = ((rows >> 6) * every << 6) | (rows & 63)
+        self._codes = key.codes(index, self._rows)
+        self._is_sample = every > 1
+        if self._is_sample:
+            self._codes.sort()
+            self._share = len(rows) / many
+
+    def beginning(self, low: int) -> tuple[int, Words]:
+        """The last code of the window that begins with `low`, and its rows: a few, or all of one code."""
+        if not self._is_sample:
+            return self._in_front(self._rows[self._codes >= low])
+        at = int(np.searchsorted(self._codes, low) + self._few * self._share / 2)
+        high = int(self._codes[at]) if at < len(self._codes) else self.last
+        chosen = self._words & self._key.between(self._index, low, high)
+        if high > low and count(chosen) > _MANY * self._few:  # the last has very many
+            high -= 1
+            chosen = self._words & self._key.between(self._index, low, high)
+        if high == low or count(chosen) <= self._few:
             return high, chosen
-        at = (begin + at) // 2
+        last, chosen = self._in_front(rows_of(chosen))
+        return min(last, high), chosen
+
+    def _in_front(self, rows: Array) -> tuple[int, Words]:
+        last = self.last
+        if len(rows) > self._few:
+            codes = self._key.codes(self._index, rows)
+            last = max(int(np.partition(codes, self._few)[self._few]) - 1, int(codes.min()))
+            rows = rows[codes <= last]
+        return last, of_rows(rows, self._index.rows)
 
 
 def _by_truth(
@@ -209,23 +241,19 @@ def _sorted(index: Index, rows: Array, sorting: Sorting, keys: Sequence[Key]) ->
 
 
 def _by_position(words: Words, backwards: bool, n: int, after: int | None) -> Array:
-    """A stretch of the bitmap at a time."""
-    stretch = 4096
-    places = range(0, len(words), stretch)
+    """A stretch of the bitmap at a time, each longer than the one before."""
+    low, high = 0, len(words)
+    if after is not None:
+        low, high = (0, after // 64 + 1) if backwards else (after // 64, len(words))
     parts: list[Array] = []
-    found = 0
-    for start in reversed(places) if backwards else places:
-        if after is not None and (start * 64 >= after if backwards else (start + stretch) * 64 <= after):
-            continue
-        piece = words[start : start + stretch]
-        if not piece.any():
-            continue
-        rows = np.flatnonzero(unpack(piece, len(piece) * 64)) + start * 64
+    found, stretch = 0, max(1, n // 16)
+    while found < n and low < high:
+        begin, end = (max(low, high - stretch), high) if backwards else (low, min(high, low + stretch))
+        rows = rows_of(words[begin:end]) + begin * 64
         if after is not None:
             rows = rows[rows < after] if backwards else rows[rows > after]
         rows = rows[::-1] if backwards else rows
         parts.append(rows[: n - found])
         found += len(parts[-1])
-        if found >= n:
-            break
+        low, high, stretch = (low, begin, stretch * 2) if backwards else (end, high, stretch * 2)
     return np.concatenate(parts) if parts else np.zeros(0, np.int64)

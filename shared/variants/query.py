@@ -23,8 +23,8 @@ import numpy as np
 from shared.domain.reasons import Reason, show
 from shared.variants.clauses import PanelContent, clauses_of, row_of_key
 from shared.variants.filters import BadQuery, Filter
-from shared.variants.inheritance import Family, Pairs, Partners, candidates, pairs
-from shared.variants.order_index import Index, Words, count, of_rows
+from shared.variants.inheritance import Family, Partners, candidates, paired
+from shared.variants.order_index import Index, Words, bits_at, count, nothing
 from shared.variants.order_rows import rows_as_json
 from shared.variants.ordering import SORT_DEFAULT, Sorting, first_rows, place_of
 
@@ -58,16 +58,17 @@ class Result:
     filter: Filter
     clauses: dict[str, Words]
     notes: list[str]
-    _kept: dict[str, tuple[Words, Pairs | None]] = field(default_factory=dict)
+    _kept: dict[str, tuple[Words, Words | None]] = field(default_factory=dict)
 
     @property
     def words(self) -> Words:
         return self._without("")[0]
 
     @property
-    def pairs(self) -> Pairs | None:
-        """Of the compound heterozygous rows, where they were asked for."""
-        return self._without("")[1]
+    def paired(self) -> Words:
+        """The compound heterozygous rows, where they were asked for."""
+        found = self._without("")[1]
+        return nothing(self.index.rows) if found is None else found
 
     @property
     def total(self) -> int:
@@ -77,7 +78,7 @@ class Result:
         """Rows that pass all fields but one."""
         return self._without(name)[0]
 
-    def _without(self, name: str) -> tuple[Words, Pairs | None]:
+    def _without(self, name: str) -> tuple[Words, Words | None]:
         """Compound heterozygous rows depend on which others there are, so they are found last."""
         if name not in self.clauses:
             name = ""
@@ -89,13 +90,13 @@ class Result:
             self._kept[name] = (words, None) if name == "inheritance" else self._inherited(words)
         return self._kept[name]
 
-    def _inherited(self, words: Words) -> tuple[Words, Pairs | None]:
+    def _inherited(self, words: Words) -> tuple[Words, Words | None]:
         if "inheritance" not in self.clauses:
             return words, None
         if "compound_het" not in self.filter.inheritance:
             return words & self.clauses["inheritance"], None
-        found = pairs(self.index, words, phase_known=self.filter.phase_known)
-        return words & (self.clauses["inheritance"] | of_rows(found.rows, self.index.rows)), found
+        found = paired(self.index, words, phase_known=self.filter.phase_known)
+        return words & (self.clauses["inheritance"] | found), found
 
     def removed(self) -> dict[str, dict[str, int | None]]:
         """Of each field: the rows of the whole table that it alone takes away, and how many more there would be
@@ -181,14 +182,14 @@ class OrderQueries:
         else:
             fitting = {name: family.fitting(name, result.filter.missing_parents) for name in _PATTERNS}
         unknown = family.parents_unknown() if fitting else np.zeros(len(rows), bool)
-        paired = np.zeros(len(rows), bool) if result.pairs is None else np.isin(rows, result.pairs.rows)
+        pairs = bits_at(result.paired, rows)
         partners = None
-        if paired.any():
-            partners = Partners(self.index, candidates(self.index, result.without("inheritance")), rows[paired])
+        if pairs.any():
+            partners = Partners(self.index, candidates(self.index, result.without("inheritance")), rows[pairs])
         for number, (row, entry) in enumerate(zip(rows.tolist(), shown, strict=True)):
             entry["inheritance"] = [name for name, fits in fitting.items() if fits[number]]
             entry["parent_without_call"] = bool(unknown[number])
-            if partners is not None and paired[number]:
+            if partners is not None and pairs[number]:
                 found = partners.of(row)
                 entry["inheritance"].append("compound_het")
                 entry["phase"] = found[0][1] if found else "unknown"
