@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: help install demo serve test lint simulate cases emulators emulators-demo count-ops bench-events bench-ingest bench-browse bench-list policy-scan lock clean
+.PHONY: help install demo serve test lint simulate cases emulators emulators-demo count-ops bench-events bench-ingest bench-browse bench-list examples policy-scan lock clean
 
 help:                ## what can be made
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## */\t/' | expand -t 18
@@ -60,6 +60,9 @@ bench-browse: $(STAMP) ## pages of 5 million variants for one reader and for twe
 
 bench-list: $(STAMP) ## pages of a list of 10,000 analyses under any filter and sort: build/bench/list.json
 	$(BIN)/python -m tests.bench.list
+
+examples: $(STAMP)   ## each call of the API once, with its answer: services/miner/examples.json
+	$(BIN)/python -m tests.flow.record_examples
 
 policy-scan: $(STAMP) ## checkov over the Terraform and its plan, from an environment of its own
 	mkdir -p build

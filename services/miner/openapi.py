@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from fastapi import FastAPI
@@ -10,6 +11,7 @@ from pydantic.json_schema import models_json_schema
 
 from services.miner.auth.permissions import TABLE, Permission
 from services.miner.bodies import NewPanel, NewProject, NewRole, OrderTransition, Rerun
+from services.miner.examples import add_examples
 from shared.domain.order import OrderChange, OrderRequest
 from shared.domain.pipeline import Pipeline
 from shared.domain.request import SubmitRequest
@@ -47,7 +49,8 @@ def describe(app: FastAPI) -> dict[str, Any]:
         document = get_openapi(
             title=app.title, version=app.version, description=app.description, routes=app.routes, tags=app.openapi_tags
         )
-        document["components"]["schemas"] = {**_schemas(), **document["components"]["schemas"]}
+        answers = document["components"]["schemas"]
+        document["components"]["schemas"] = {**_told_apart(_schemas(), answers), **answers}
         document["components"]["securitySchemes"] = SECURITY
         for line, permission in TABLE.items():
             method, _, path = line.partition(" ")
@@ -55,6 +58,7 @@ def describe(app: FastAPI) -> dict[str, Any]:
             if operation is not None and permission is not Permission.PUBLIC:
                 operation["security"] = [{name: []} for name in SECURITY]
                 operation["x-permission"] = permission
+        add_examples(document)
         app.openapi_schema = document
     return app.openapi_schema
 
@@ -65,6 +69,17 @@ def _schemas() -> dict[str, Any]:
     schemas["NewAnalysis"] = _by_headers(schemas.pop("SubmitRequest"), "NewAnalysis", "A submit request")
     schemas["NewOrder"] = _by_headers(schemas.pop("OrderRequest"), "NewOrder", "An order")
     return schemas
+
+
+def _told_apart(bodies: dict[str, Any], answers: dict[str, Any]) -> dict[str, Any]:
+    """What is sent and what is answered may have parts of one name: that of a body is then called `Declared...`."""
+    text = json.dumps(bodies)
+    for name, schema in bodies.items():
+        if name in answers and schema.get("properties", {}).keys() != answers[name].get("properties", {}).keys():
+            text = text.replace(f'"{REF.format(model=name)}"', f'"{REF.format(model=f"Declared{name}")}"')
+            text = text.replace(f'"{name}": {{', f'"Declared{name}": {{', 1)
+    found: dict[str, Any] = json.loads(text)
+    return found
 
 
 def _by_headers(request: dict[str, Any], title: str, what: str) -> dict[str, Any]:

@@ -31,13 +31,15 @@ from shared.variants.to_vcf_merged import SampleGroup
 
 router = APIRouter(tags=["variants"])
 
-Format = Annotated[str, Query(alias="format", description=", ".join(FORMATS))]
+Format = Annotated[str, Query(
+    alias="format", description=", ".join(FORMATS), json_schema_extra={"enum": list(FORMATS)}
+)]
 Columns = Annotated[str | None, Query(max_length=10_000, description=(
     "Names parted by commas, in the order wanted; else all. A VCF has what a VCF has."
 ))]
 _OWN = ("format", "columns")
 _ANSWERS: dict[int | str, dict[str, Any]] = {
-    200: {"content": {"application/octet-stream": {}},
+    200: {"content": {media_type: {} for media_type in FORMATS.values()},
           "description": "The file. `X-Row-Count` is the number of its rows, which is the list's `total`."},
     **documented(400, 404, 409, 503),
 }

@@ -57,6 +57,7 @@ def me(project: TheProject, person: ThePerson) -> Me:
 
 @router.get("/{email}", responses=documented(400, 404, 422, 503))
 def get_member(project: TheProject, ports: ThePorts, email: TheEmail) -> Member:
+    """One of them."""
     found = member(ports.documents, project.id, email)
     if found is None:
         raise not_found(f"member {email!r} in project {project.id!r}")

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Header, Query
+from fastapi import APIRouter, Depends, Header, Path, Query
 from pydantic import BaseModel, ConfigDict
 
 from services.miner.context import TheCaller, ThePorts
@@ -28,6 +28,8 @@ router = APIRouter(prefix="/ops", tags=["operations"])
 EVERYWHERE = "*"
 
 Limit = Annotated[int, Query(ge=1, le=200, description="Entries on a page.")]
+RejectionId = Annotated[str, Path(description="Of the list.")]
+LetterId = Annotated[str, Path(description="Of the list.")]
 Cursor = Annotated[str | None, Query(max_length=1000, description="`next` of the page before.")]
 
 
@@ -117,7 +119,7 @@ def list_rejections(scope: TheScope, ports: ThePorts, limit: Limit = 50, cursor:
 
 
 @router.get("/rejections/{rejection}", responses=documented(404, 503))
-def get_rejection(rejection: str, scope: TheScope, ports: ThePorts) -> Rejection:
+def get_rejection(rejection: RejectionId, scope: TheScope, ports: ThePorts) -> Rejection:
     """One of them, with its payload."""
     return Rejection.model_validate(_one(ports, scope, "rejections", rejection).data)
 
@@ -130,13 +132,13 @@ def list_dead_letters(scope: TheScope, ports: ThePorts, limit: Limit = 50, curso
 
 
 @router.get("/dead-letters/{letter}", responses=documented(404, 503))
-def get_dead_letter(letter: str, scope: TheScope, ports: ThePorts) -> DeadLetter:
+def get_dead_letter(letter: LetterId, scope: TheScope, ports: ThePorts) -> DeadLetter:
     """One of them, with its payload."""
     return DeadLetter.model_validate(_one(ports, scope, "dead_letters", letter).data)
 
 
 @router.post("/dead-letters/{letter}/replay", status_code=202, responses=documented(404, 422, 503))
-def replay(letter: str, scope: TheScope, ports: ThePorts, caller: TheCaller) -> DeadLetter:
+def replay(letter: LetterId, scope: TheScope, ports: ThePorts, caller: TheCaller) -> DeadLetter:
     """Publishes it again, for the subscription that refused it. May be repeated."""
     found = _one(ports, scope, "dead_letters", letter)
     return DeadLetter.model_validate(dead_letters.replay(ports, paths.project_of(found.path), found.id, caller))

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Annotated, Literal
 from urllib.parse import quote
 
-from fastapi import APIRouter, Header, Query, Request
+from fastapi import APIRouter, Header, Path, Query, Request
 from fastapi.responses import Response, StreamingResponse
 from pydantic import BaseModel, Field
 
@@ -50,8 +50,8 @@ class TaskLog(BaseModel):
 @router.get("/outputs", responses=documented(400, 404, 503))
 def list_outputs(
     stored: TheAnalysis, ports: ThePorts,
-    limit: Annotated[int, Query(ge=1, le=1000)] = 200,
-    cursor: Annotated[str | None, Query(max_length=1000)] = None,
+    limit: Annotated[int, Query(ge=1, le=1000, description="Outputs on a page.")] = 200,
+    cursor: Annotated[str | None, Query(max_length=1000, description="`next` of the page before.")] = None,
 ) -> OutputPage:
     """The outputs, in order of path. Paths are relative to the project bucket."""
     analysis = loaded(stored).analysis
@@ -65,12 +65,13 @@ def list_outputs(
 @router.head("/outputs/{path:path}", include_in_schema=False)
 @router.get(
     "/outputs/{path:path}", response_class=Response,
-    responses={200: {"content": {"application/octet-stream": {}}, "description": "The file."},
-               206: {"content": {"application/octet-stream": {}}, "description": "The range of it."},
+    responses={200: {"content": {"*/*": {}}, "description": "The file, of the type that its name says."},
+               206: {"content": {"*/*": {}}, "description": "The range of it."},
                **documented(400, 404, 416, 503)},
 )
 def download(
-    request: Request, path: str, stored: TheAnalysis, ports: ThePorts,
+    request: Request, stored: TheAnalysis, ports: ThePorts,
+    path: Annotated[str, Path(description="As listed, or relative to the analysis' folder.")],
     range_: Annotated[str | None, Header(alias="Range", description="One range, as `bytes=0-1023`.")] = None,
     if_range: Annotated[str | None, Header(description="The ETag that the range is meant for.")] = None,
 ) -> Response:

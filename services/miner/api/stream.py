@@ -65,7 +65,7 @@ class EventStream(StreamingResponse):
         await super().__call__(scope, receive, send_in_time)
 
 
-@router.get("/analyses/events", response_class=EventStream, responses=_STREAM)
+@router.get("/analyses/events", response_class=EventStream, status_code=200, responses=_STREAM)
 async def changed_analyses(
     request: Request, project: TheProject, person: ThePerson, ports: ThePorts, last_event_id: LastEventId = None
 ) -> EventStream:
@@ -73,7 +73,7 @@ async def changed_analyses(
     return EventStream(_ids(request, ports, person, paths.analyses(project.id), project.id, last_event_id))
 
 
-@router.get("/orders/events", response_class=EventStream, responses=_STREAM)
+@router.get("/orders/events", response_class=EventStream, status_code=200, responses=_STREAM)
 async def changed_orders(
     request: Request, project: TheProject, person: ThePerson, ports: ThePorts, last_event_id: LastEventId = None
 ) -> EventStream:
@@ -81,7 +81,7 @@ async def changed_orders(
     return EventStream(_ids(request, ports, person, paths.orders(project.id), project.id, last_event_id))
 
 
-@router.get("/analyses/{analysis}/events", response_class=EventStream, responses={
+@router.get("/analyses/{analysis}/events", response_class=EventStream, status_code=200, responses={
     204: {"description": "It has ended, and the last event that arrived says so: there is nothing to come."}, **_STREAM,
 })
 async def analysis_events(
@@ -94,7 +94,7 @@ async def analysis_events(
     return EventStream(_states(request, ports, person, stored, _analysis_state, has_ended))
 
 
-@router.get("/orders/{order}/events", response_class=EventStream, responses=_STREAM)
+@router.get("/orders/{order}/events", response_class=EventStream, status_code=200, responses=_STREAM)
 async def order_events(request: Request, stored: TheOrder, person: ThePerson, ports: ThePorts) -> EventStream:
     """`state`: the order's status, and how far its cache is."""
     return EventStream(_states(request, ports, person, stored, _order_state, lambda _: False))
@@ -109,10 +109,10 @@ async def _ids(
     async with _hub(request).reading(ports.documents, collection, since=since) as reader:
         async for changes in _while_seen(reader, person, project):
             if changes is None:
-                yield _COMMENT
+                yield COMMENT
             elif changes.documents is None or changes.documents:
                 ids = None if changes.documents is None else sorted(changes.documents)
-                yield _event("changed", changes.mark, {"ids": ids})
+                yield event("changed", changes.mark, {"ids": ids})
 
 
 async def _states(
@@ -125,7 +125,7 @@ async def _states(
     async with _hub(request).reading(ports.documents, collection, only=stored.id) as reader:
         async for changes in _while_seen(reader, person, project):
             if changes is None:
-                yield _COMMENT
+                yield COMMENT
                 continue
             if (found := await _present(ports, stored, changes)) is None:
                 return
@@ -133,9 +133,9 @@ async def _states(
                 continue
             new = _new_history(found.data, sent.data["history_total"] if sent else 0)
             ended = has_ended(found.data)
-            yield _event("state", found.version, {**state_of(found.data), "history": new})
+            yield event("state", found.version, {**state_of(found.data), "history": new})
             if ended:
-                yield _event("end", found.version, {"id": found.id})
+                yield event("end", found.version, {"id": found.id})
                 return
             sent = found
 
@@ -169,10 +169,10 @@ def _hub(request: Request) -> Hub:
     return hub
 
 
-_COMMENT = ": still here\n\n"
+COMMENT = ": still here\n\n"
 
 
-def _event(kind: str, mark: str, data: Mapping[str, Any]) -> str:
+def event(kind: str, mark: str, data: Mapping[str, Any]) -> str:
     return f"event: {kind}\nid: {mark}\ndata: {json.dumps(data, separators=(',', ':'), ensure_ascii=False)}\n\n"
 
 

@@ -11,7 +11,7 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Request
+from fastapi import APIRouter, Depends, Path, Request
 from fastapi.responses import JSONResponse, Response
 from pydantic import BaseModel, Field
 
@@ -82,6 +82,7 @@ def of_the_analysis(stored: TheAnalysis) -> Subject:
 
 OfOrder = Annotated[Subject, Depends(of_the_order)]
 OfAnalysis = Annotated[Subject, Depends(of_the_analysis)]
+Key = Annotated[str, Path(description="`key` of a row of the list.")]
 
 
 class Asked:
@@ -211,13 +212,13 @@ details_of_analyses = APIRouter(prefix="/analyses/{analysis}/variants", tags=["v
 
 
 @details_of_orders.get("/{key}", response_model=OneVariant, responses=documented(404, 409, 503))
-def one_of_an_order(ports: ThePorts, subject: OfOrder, key: str) -> Response:
+def one_of_an_order(ports: ThePorts, subject: OfOrder, key: Key) -> Response:
     """All that is known of one variant: its row, all transcripts, and every field of every record behind it."""
     return _one(ports, subject, key)
 
 
 @details_of_analyses.get("/{key}", response_model=OneVariant, responses=documented(404, 409, 503))
-def one_of_an_analysis(ports: ThePorts, subject: OfAnalysis, key: str) -> Response:
+def one_of_an_analysis(ports: ThePorts, subject: OfAnalysis, key: Key) -> Response:
     """All that is known of one variant: its row, all transcripts, and every field of every record behind it."""
     return _one(ports, subject, key)
 
