@@ -9,8 +9,10 @@ import pytest
 from shared.domain.analysis import CostSeen, Failure, FailureKind, Ingest, IngestStatus, Metrics, PipelineRun, Status
 from shared.domain.failure import HINTS
 from shared.domain.job import JobState
+from shared.domain.member import Role as Membership
 from shared.domain.request import Origin, Role, Sample
 from shared.ports import Update
+from shared.steps.members import put_member
 from tests.builders import QUEUED, RUNNING, SCHEDULED, T0, a_job, after, an_analysis, at, look, moved
 from tests.flow.planted import an_old_one, many, plant
 from tests.flow.stack import Stack
@@ -194,8 +196,9 @@ def test_mine_are_those_that_the_caller_asked_for(stack: Stack) -> None:
     project = stack.add_project("mine")
     plant(stack, an_old_one(project, "hers", created_by="ada@lab.example"))
     plant(stack, an_old_one(project, "his", created_by="bob@lab.example"))
-    headers = {"X-Project-ID": project, "X-Requested-By": "bob@lab.example"}
-    answer = stack.client.get("/analyses", params={"started_by": "me"}, headers=headers)
+    put_member(stack.ports, project, "bob@lab.example", Membership.VIEWER, by="test")
+    with stack.client_of("bob@lab.example", project) as his:
+        answer = his.get("/analyses", params={"started_by": "me"})
     assert [item["display_id"] for item in answer.json()["items"]] == ["his"]
 
 
