@@ -68,7 +68,12 @@ def why(error: BaseException) -> str:
 
 def blotted(text: str) -> str:
     """Without what people chose as names of folders and files, the parameters of addresses, and tokens."""
-    return _TOKEN.sub(r"\1 ...", _NAMES.sub(r"\1\2...", _QUERY.sub(r"\1?...", text)))
+    return without_secrets(_NAMES.sub(r"\1\2...", text))
+
+
+def without_secrets(text: str) -> str:
+    """Without the parameters of addresses, which may be signatures, and without tokens."""
+    return _TOKEN.sub(r"\1 ...", _QUERY.sub(r"\1?...", text))
 
 
 def _fields(record: logging.LogRecord) -> dict[str, object]:

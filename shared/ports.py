@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from threading import Event
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, NamedTuple, Protocol
 
 from shared.domain.analysis import Analysis
 from shared.domain.files import FileSeen
@@ -187,9 +187,33 @@ class Engine(Protocol):
         """CancelJob. A job that is final, is being cancelled, or is gone is not an error: ask `describe`."""
 
 
+class LogTail(NamedTuple):
+    """The last bytes of a log, its full size in bytes, and the mark of its end."""
+
+    text: bytes
+    size: int
+    mark: str
+
+
+class LogPart(NamedTuple):
+    """What stands behind a mark, whole lines where there are any, and the mark of its own end."""
+
+    text: bytes
+    mark: str
+
+
 class Logs(Protocol):
-    def tail(self, job_uid: str, task: int, *, max_bytes: int) -> tuple[bytes, int]:
-        """The last bytes of a task's log and its full size in bytes. Raises Unavailable, with why."""
+    """Of a task's log, every attempt in one. Both raise Unavailable, with why. `poll_s`: how often one who follows a
+    log may ask for more."""
+
+    @property
+    def poll_s(self) -> float: ...
+
+    def tail(self, job_uid: str, task: int, *, max_bytes: int) -> LogTail: ...
+
+    def after(self, job_uid: str, task: int, mark: str, *, max_bytes: int) -> LogPart:
+        """From behind the mark on, from the beginning if it is empty; no text at the end, which a task that runs moves
+        on. Raises Permanent for what is no mark."""
 
 
 # -- all of them --------------------------------------------------------------------------------------------------

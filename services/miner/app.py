@@ -12,6 +12,7 @@ from services.miner.api import (
     analyses,
     events,
     exports,
+    logs,
     members,
     ops,
     orders,
@@ -63,8 +64,8 @@ def create_app(ports: Callable[[], Ports] = runtime.ports, settings: Settings | 
     app.add_middleware(Observed)
     api = APIRouter(prefix="/api/v1")
     for resource in (
-        stream, projects, pipelines, analyses, orders, panels, saved_filters, outputs, variants, exports, members, ops,
-        events,
+        stream, projects, pipelines, analyses, orders, panels, saved_filters, outputs, logs, variants, exports, members,
+        ops, events,
     ):
         api.include_router(resource.router)
     api.include_router(variants.details)

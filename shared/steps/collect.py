@@ -56,7 +56,7 @@ def _keep_logs(ports: Ports, analysis: Analysis, job: JobSeen) -> str | None:
     last_line = None
     for task in job.tasks[:LOGS_OF_TASKS]:
         try:
-            tail, _ = ports.logs.tail(job.uid, task.index, max_bytes=LOG_BYTES)
+            tail = ports.logs.tail(job.uid, task.index, max_bytes=LOG_BYTES).text
             if tail:
                 ports.objects.write(analysis.bucket, f"{analysis.folder}logs/task-{task.index}.txt", tail)
         except Unavailable as error:

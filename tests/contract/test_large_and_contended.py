@@ -30,7 +30,7 @@ from shared.domain.job import JobSeen, JobSpec, JobState
 from shared.domain.lifecycle import Rules, request_cancel
 from shared.domain.part import HEAD_OF_HISTORY, Change
 from shared.domain.policy import Policy
-from shared.ports import Documents, Engine, Ports, Update
+from shared.ports import Documents, Engine, LogTail, Ports, Update
 from shared.steps.inputs import whole_inputs
 from shared.steps.outputs import every_output
 from shared.steps.register import register_pipeline, register_project
@@ -63,8 +63,8 @@ class Jobs:
 
 
 class NoLogs:
-    def tail(self, job_uid: str, task: int, *, max_bytes: int) -> tuple[bytes, int]:
-        return b"", 0
+    def tail(self, job_uid: str, task: int, *, max_bytes: int) -> LogTail:
+        return LogTail(b"", 0, "")
 
 
 def now() -> datetime:

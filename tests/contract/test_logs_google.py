@@ -12,7 +12,7 @@ import pytest
 import requests
 
 from shared.adapters.google.logs import PAGES, CloudLogs
-from shared.domain.errors import Unavailable
+from shared.domain.errors import Permanent, Unavailable
 
 UID = "a-1b2c-99"
 
@@ -28,11 +28,13 @@ class Logging(ThreadingHTTPServer):
 
     def page(self, asked: dict[str, Any]) -> dict[str, Any]:
         self.asked.append(asked)
-        newest_first = self.entries[::-1]
+        since = asked["filter"].partition('timestamp>="')[2].rstrip('Z"')
+        entries = [entry for entry in self.entries if entry.get("timestamp", "").rstrip("Z") >= since]
+        entries = entries if asked["orderBy"].endswith("asc") else entries[::-1]
         start = int(asked["pageToken"] or 0)
         end = start + asked["pageSize"]
-        more = {"nextPageToken": str(end)} if end < len(newest_first) else {}
-        return {"entries": newest_first[start:end], **more} if self.entries else {}
+        more = {"nextPageToken": str(end)} if end < len(entries) else {}
+        return {"entries": entries[start:end], **more} if self.entries else {}
 
 
 class Answer(BaseHTTPRequestHandler):
@@ -72,7 +74,7 @@ def text(*lines: str) -> list[dict[str, Any]]:
 def test_a_short_log_is_given_whole_in_the_order_it_was_written(logs: CloudLogs, logging: Logging) -> None:
     logging.entries = [*text("one\n", "twö"), {"jsonPayload": {"message": "three"}}, {"jsonPayload": {"n": 4}}]
     whole = 'one\ntwö\nthree\n{"n": 4}\n'.encode()
-    assert logs.tail(UID, 3, max_bytes=1_000) == (whole, len(whole))
+    assert logs.tail(UID, 3, max_bytes=1_000)[:2] == (whole, len(whole))
     (asked,) = logging.asked
     assert asked["resourceNames"] == ["projects/lab"]
     assert asked["filter"] == (
@@ -83,7 +85,7 @@ def test_a_short_log_is_given_whole_in_the_order_it_was_written(logs: CloudLogs,
 
 def test_of_a_long_log_no_more_is_read_than_is_shown(logs: CloudLogs, logging: Logging) -> None:
     logging.entries = text(*(f"line {n:05}" for n in range(5_000)))
-    tail, size = logs.tail(UID, 0, max_bytes=25)
+    tail, size, _ = logs.tail(UID, 0, max_bytes=25)
     assert tail == b"97\nline 04998\nline 04999\n"
     assert len(tail) == 25 < size
     assert len(logging.asked) == 1
@@ -91,8 +93,23 @@ def test_of_a_long_log_no_more_is_read_than_is_shown(logs: CloudLogs, logging: L
 
 def test_the_number_of_pages_is_bounded(logs: CloudLogs, logging: Logging) -> None:
     logging.entries = text(*("x" for _ in range(25_000)))
-    tail, _ = logs.tail(UID, 0, max_bytes=10_000_000)
+    tail = logs.tail(UID, 0, max_bytes=10_000_000).text
     assert (len(logging.asked), len(tail)) == (PAGES, 40_000)
+
+
+def test_reading_goes_on_behind_the_last_entry_of_the_same_moment(logs: CloudLogs, logging: Logging) -> None:
+    """A fraction of a second may have any number of digits: 10:00:00.5Z is after 10:00:00Z."""
+    moments = [("10:00:00Z", "a"), ("10:00:00Z", "b"), ("10:00:00.5Z", "c"), ("10:00:01Z", "d")]
+    logging.entries = [
+        {"textPayload": name, "timestamp": f"2026-11-25T{moment}", "insertId": name} for moment, name in moments
+    ]
+    first = logs.after(UID, 0, "", max_bytes=3)
+    assert first == (b"a\n", "2026-11-25T10:00:00Z|a")
+    rest = logs.after(UID, 0, first.mark, max_bytes=100)
+    assert rest == (b"b\nc\nd\n", logs.tail(UID, 0, max_bytes=9).mark)
+    assert logs.after(UID, 0, rest.mark, max_bytes=100) == (b"", rest.mark)
+    with pytest.raises(Permanent, match="no place"):
+        logs.after(UID, 0, 'x" OR "', max_bytes=1)
 
 
 def test_a_log_without_a_line_is_not_there_yet(logs: CloudLogs) -> None:

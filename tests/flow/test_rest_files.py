@@ -1,4 +1,4 @@
-"""Outputs, logs and variants of an analysis through the API, for people without a cloud role."""
+"""Outputs and variants of an analysis through the API, for people without a cloud role."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 
-from infra.local.batch.faults import Fault, Quota, write_faults
 from shared.domain.analysis import HEAD_OF_OUTPUTS, Output
 from shared.domain.part import HEAD_OF_HISTORY, Change
 from shared.domain.pipeline import OutputKind
@@ -95,36 +94,6 @@ def test_nothing_outside_the_folder_is_sent(stack: Stack, done: dict[str, Any], 
     stack.ports.objects.write("demo", "analyses/other/log.txt", b"another analysis'")
     answer = stack.client.get(f"/analyses/{done['id']}/outputs/{path}")
     assert answer.status_code == 404, answer.text
-
-
-def test_the_kept_log_is_read_with_its_whole_size(stack: Stack, done: dict[str, Any]) -> None:
-    whole = stack.client.get(f"/analyses/{done['id']}/logs").json()
-    assert (whole["source"], whole["path"]) == ("outputs", "analyses/files/logs/task-0.txt")
-    assert "will end with exit code 0" in whole["text"]
-    tail = stack.client.get(f"/analyses/{done['id']}/logs", params={"tail_bytes": 5}).json()
-    assert (tail["shown"], tail["size"], tail["text"]) == (5, whole["size"], whole["text"][-5:])
-
-
-def test_a_running_analysis_shows_the_log_so_far(stack: Stack) -> None:
-    made = stack.submit("Talking", inputs={"exit_code": 0, "runtime_seconds": 60, "log_lines": ["hello"]})
-    stack.until_status(made["id"], "running")
-    log = stack.until(
-        lambda: (a := stack.client.get(f"/analyses/{made['id']}/logs").json()) and "hello" in a.get("text", "") and a
-    )
-    assert log["source"] == "batch"
-    stack.client.post(f"/analyses/{made['id']}/cancel")
-    stack.until_status(made["id"], "cancelled")
-
-
-def test_a_log_that_is_not_there_is_said_in_a_sentence(stack: Stack) -> None:
-    write_faults(stack.batch_dir, Fault(quota=Quota()))
-    made = stack.submit("Silent")
-    stack.until(lambda: stack.document(made["id"])["job"]["uid"])
-    answer = stack.client.get(f"/analyses/{made['id']}/logs")
-    assert (answer.status_code, answer.json()["code"]) == (503, "unavailable")
-    assert "has not written a log" in answer.json()["detail"]
-    write_faults(stack.batch_dir)
-    stack.until_status(made["id"], "succeeded")
 
 
 def test_the_variants_of_an_analysis_are_asked_for_by_filter(stack: Stack) -> None:

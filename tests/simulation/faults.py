@@ -13,7 +13,20 @@ from typing import TypeVar
 from shared.domain.errors import Unavailable
 from shared.domain.files import FileSeen
 from shared.domain.job import JobSeen, JobSpec
-from shared.ports import Bus, Documents, Engine, Logs, Message, Objects, Page, Query, Stored, Write
+from shared.ports import (
+    Bus,
+    Documents,
+    Engine,
+    LogPart,
+    Logs,
+    LogTail,
+    Message,
+    Objects,
+    Page,
+    Query,
+    Stored,
+    Write,
+)
 from tests.simulation.schedule import Crashed, Scheduler
 
 T = TypeVar("T")
@@ -214,5 +227,14 @@ class FaultyLogs:
     inner: Logs
     faults: Faults
 
-    def tail(self, job_uid: str, task: int, *, max_bytes: int) -> tuple[bytes, int]:
+    @property
+    def poll_s(self) -> float:
+        return self.inner.poll_s
+
+    def tail(self, job_uid: str, task: int, *, max_bytes: int) -> LogTail:
         return self.faults.call("logs.tail", job_uid, lambda: self.inner.tail(job_uid, task, max_bytes=max_bytes))
+
+    def after(self, job_uid: str, task: int, mark: str, *, max_bytes: int) -> LogPart:
+        return self.faults.call(
+            "logs.after", job_uid, lambda: self.inner.after(job_uid, task, mark, max_bytes=max_bytes)
+        )

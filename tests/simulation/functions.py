@@ -27,7 +27,7 @@ from shared.domain.cache import Member
 from shared.domain.errors import Transient, Unavailable
 from shared.domain.events import EventType, Topic
 from shared.domain.order import Order
-from shared.ports import Message, Ports
+from shared.ports import LogPart, LogTail, Message, Ports
 from shared.steps.dead_letters import keep_forwarded
 from shared.steps.seen import KeyFiles
 from shared.topology import Topology, topology
@@ -252,8 +252,13 @@ class QuietLogs:
 
     scheduler: Scheduler
 
-    def tail(self, job_uid: str, task: int, *, max_bytes: int) -> tuple[bytes, int]:
+    poll_s: float = 1.0
+
+    def tail(self, job_uid: str, task: int, *, max_bytes: int) -> LogTail:
         if self.scheduler.random.random() < 0.1:
             raise Unavailable(f"no log of {job_uid} yet")
         line = f"task {task} says goodbye\n".encode()[:max_bytes]
-        return line, len(line)
+        return LogTail(line, len(line), "")
+
+    def after(self, job_uid: str, task: int, mark: str, *, max_bytes: int) -> LogPart:
+        raise NotImplementedError("nothing that is simulated reads a log on")

@@ -1,4 +1,4 @@
-"""An analysis' files and logs, read through the API by people who have no cloud role of their own."""
+"""An analysis' files, read through the API by people who have no cloud role of their own."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ import mimetypes
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Annotated
 from urllib.parse import quote
 
 from fastapi import APIRouter, Header, Path, Query, Request
 from fastapi.responses import Response, StreamingResponse
-from pydantic import BaseModel, Field
+from pydantic import BaseModel
 
 from services.miner.context import TheAnalysis, ThePorts, loaded
 from services.miner.cursors import decode_cursor, encode_cursor, slice_of
@@ -25,7 +25,6 @@ from shared.steps.outputs import some_outputs
 router = APIRouter(prefix="/analyses/{analysis}", tags=["outputs"])
 
 CHUNK_BYTES = 1 << 20
-MAX_TAIL_BYTES = 1_000_000
 
 
 class OutputPage(BaseModel):
@@ -34,17 +33,6 @@ class OutputPage(BaseModel):
     items: list[Output]
     total: int
     next: str | None
-
-
-class TaskLog(BaseModel):
-    """The end of one task's log: the last `shown` of `size` bytes, read from the outputs or from Batch."""
-
-    task: int
-    text: str
-    shown: int
-    size: int
-    source: Literal["outputs", "batch"]
-    path: str | None = Field(description="Where the kept log lies, to be downloaded whole.")
 
 
 @router.get("/outputs", responses=documented(400, 404, 503))
@@ -92,30 +80,6 @@ def download(
     kind = mimetypes.guess_type(name)[0] or "application/octet-stream"
     content = _chunks(ports, analysis.bucket, file.path, part) if request.method == "GET" else iter(())
     return StreamingResponse(content, 206 if wanted else 200, headers, media_type=kind)
-
-
-@router.get("/logs", responses=documented(400, 404, 503))
-def task_log(
-    stored: TheAnalysis, ports: ThePorts,
-    task: Annotated[int, Query(ge=0, le=9_999, description="Number of the task, from 0.")] = 0,
-    tail_bytes: Annotated[int, Query(ge=1, le=MAX_TAIL_BYTES, description="At most so much of its end.")] = 65_536,
-) -> TaskLog:
-    """The end of a task's log: the kept one when the analysis is final, else what Batch has so far."""
-    analysis = loaded(stored).analysis
-    kept = ports.objects.stat(analysis.bucket, f"{analysis.folder}logs/task-{task}.txt")
-    if analysis.status.final and kept is not None:
-        start = max(0, kept.size - tail_bytes)
-        tail = ports.objects.read(analysis.bucket, kept.path, start=start, length=tail_bytes)
-        return _log(task, tail, kept.size, "outputs", kept.path)
-    if analysis.job.uid is None:
-        raise not_found(f"log of {analysis.display_id!r}: it is {analysis.status} and no job has begun")
-    tail, size = ports.logs.tail(analysis.job.uid, task, max_bytes=tail_bytes)
-    return _log(task, tail, size, "batch", None)
-
-
-def _log(task: int, tail: bytes, size: int, source: Literal["outputs", "batch"], path: str | None) -> TaskLog:
-    text = tail.decode(errors="replace")
-    return TaskLog(task=task, text=text, shown=len(tail), size=size, source=source, path=path)
 
 
 # -- one file -----------------------------------------------------------------------------------------------------

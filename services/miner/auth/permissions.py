@@ -74,6 +74,7 @@ TABLE: Mapping[str, Permission] = {
     f"GET {API}/analyses/{{analysis}}/outputs": _P.SEE,
     f"GET {API}/analyses/{{analysis}}/outputs/{{path}}": _P.READ_FILES,
     f"GET {API}/analyses/{{analysis}}/logs": _P.READ_FILES,
+    f"GET {API}/analyses/{{analysis}}/tasks": _P.SEE,
     f"GET {API}/analyses/{{analysis}}/variants": _P.SEE,
     f"GET {API}/analyses/{{analysis}}/variants/facets": _P.SEE,
     f"GET {API}/analyses/{{analysis}}/variants/export": _P.READ_FILES,

@@ -10,7 +10,8 @@ import re
 from pathlib import Path
 from typing import BinaryIO
 
-from shared.domain.errors import Unavailable
+from shared.domain.errors import Permanent, Unavailable
+from shared.ports import LogPart, LogTail
 
 _UID = re.compile(r"[a-z][a-z0-9-]{0,127}")
 
@@ -22,23 +23,45 @@ def log_path(state_dir: Path, job_uid: str, task: int) -> Path:
     return state_dir / "logs" / job_uid / f"task-{task}.txt"
 
 
+def offset_of(mark: str) -> int:
+    """Raises Permanent."""
+    if mark and not (mark.isascii() and mark.isdecimal() and len(mark) < 19):
+        raise Permanent(f"{mark!r} is no place in a log")
+    return int(mark or 0)
+
+
+def whole_lines(text: bytes) -> bytes:
+    """Up to its last line's end; of one line that has not ended, all but a character that was cut in two."""
+    if end := text.rfind(b"\n") + 1:
+        return text[:end]
+    for cut in range(1, min(4, len(text))):
+        if text[-cut] >= 0xC0:  # begins a character of several bytes
+            return text[:-cut] if (text[-cut] >= 0xE0) + (text[-cut] >= 0xF0) + 2 > cut else text
+        if text[-cut] < 0x80:
+            break
+    return text
+
+
 class FileLogs:
     """The `Logs` port over the local Batch server's folder."""
+
+    poll_s = 0.5
 
     def __init__(self, state_dir: Path) -> None:
         self._state_dir = state_dir
 
-    def tail(self, job_uid: str, task: int, *, max_bytes: int) -> tuple[bytes, int]:
-        """The last bytes of a task's log and its full size in bytes, whatever that is, in constant memory."""
+    def tail(self, job_uid: str, task: int, *, max_bytes: int) -> LogTail:
+        """In constant memory, however large the log is. A mark is the number of the bytes before it."""
         with self._open(job_uid, task) as file:
             size = os.fstat(file.fileno()).st_size
             start = max(0, size - max_bytes)
-            return os.pread(file.fileno(), size - start, start), size
+            return LogTail(os.pread(file.fileno(), size - start, start), size, str(size))
 
-    def read(self, job_uid: str, task: int, *, start: int, max_bytes: int) -> bytes:
-        """From byte `start`, at most `max_bytes`; empty at the end, which a running task moves on."""
+    def after(self, job_uid: str, task: int, mark: str, *, max_bytes: int) -> LogPart:
+        start = offset_of(mark)
         with self._open(job_uid, task) as file:
-            return os.pread(file.fileno(), max_bytes, start)
+            text = whole_lines(os.pread(file.fileno(), max_bytes, start))
+        return LogPart(text, str(start + len(text)))
 
     def _open(self, job_uid: str, task: int) -> BinaryIO:
         try:

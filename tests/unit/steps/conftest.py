@@ -18,7 +18,7 @@ from shared.domain.pipeline import Pipeline
 from shared.domain.policy import Policy
 from shared.domain.project import Project
 from shared.domain.request import SubmitRequest
-from shared.ports import Ports
+from shared.ports import LogPart, LogTail, Ports
 from shared.steps.accept import accept
 from shared.steps.register import register_pipeline, register_project
 from shared.steps.store import Loaded
@@ -49,9 +49,15 @@ class FakeEngine:
 
 
 class NoLogs:
-    def tail(self, job_uid: str, task: int, *, max_bytes: int) -> tuple[bytes, int]:
+    poll_s = 1.0
+
+    def tail(self, job_uid: str, task: int, *, max_bytes: int) -> LogTail:
         del job_uid, task, max_bytes
-        return b"", 0
+        return LogTail(b"", 0, "")
+
+    def after(self, job_uid: str, task: int, mark: str, *, max_bytes: int) -> LogPart:
+        del job_uid, task, max_bytes
+        return LogPart(b"", mark)
 
 
 @pytest.fixture
