@@ -13,12 +13,13 @@ JSON = "application/json"
 PARAMETERS: dict[str, Any] = {
     "analysis": "wgs-12-a", "order": "o-2026-17", "pipeline": "vcf-normalize@latest", "panel": "cardiomyopathy",
     "name": "rare-and-damaging", "path": "variants.vcf.gz", "key": "chr1-20-G-T", "rejection": "1024", "letter": "1025",
-    "email": "ada@lab.example", "cursor": "WyIyMDI2LTExLTI1Il0.0f9b43d1c2a4e6f8", "x-project-id": "demo",
+    "email": "ada@lab.example", "cursor": "WyIyMDI2LTExLTI1Il0.0f9b43d1c2a4e6f8", "after": "WzBd.0f9b43d1c2a4e6f8",
+    "x-project-id": "demo",
     "idempotency-key": "lims-4711", "if-none-match": '"17"', "if-match": '"17"', "range": "bytes=0-1023",
     "sample": "HG002", "started_by": "me", "rerun_of": "53d63910-5360-5b55-99c6-d186c8055ab9", "text": "wgs-12",
     "q": "rs80357906", "qual_min": 30, "depth_min": 20, "alt_min": 5, "gq_min": 20, "vaf_min": 0.05, "vaf_max": 0.6,
     "frequency_max": 0.01, "seen_max": 3, "vaf_delta_min": 0.1, "saved": "rare-and-damaging",
-    "columns": "gene,hgvs_c,consequence", "if-range": '"17"', "last-event-id": "17",
+    "columns": "gene,hgvs_c,consequence", "tail": 100, "if-range": '"17"', "last-event-id": "17",
 }
 """By the parameter's name, where it has neither a default nor words to choose from."""
 

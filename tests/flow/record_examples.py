@@ -78,7 +78,7 @@ def record(stack: Stack) -> dict[str, dict[str, Any]]:
     })
     stack.until(lambda: stack.document(made["id"])["ingest"]["status"] == "ready")
     stack.until_status(made["id"], "succeeded")
-    for part in ("", "/history", "/metrics", "/outputs", "/logs", "/variants", "/variants/facets"):
+    for part in ("", "/history", "/metrics", "/outputs", "/tasks", "/logs", "/variants", "/variants/facets"):
         ask.ask("GET", f"/analyses/{{analysis}}{part}", analysis=made["id"])
     ask.ask("GET", "/analyses")
     ask.ask("GET", "/analyses-counts")
