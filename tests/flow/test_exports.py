@@ -7,7 +7,11 @@ import gzip
 import io
 import json
 import re
+import socket
+import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +25,7 @@ from services.cli.exits import Exit
 from services.cli.main import app
 from services.vcf_ingest.cohort import sync
 from shared.variants.cohort import FOLDER, ask
+from tests.flow.proxy import RESET
 from tests.flow.stacks import PROJECT, Lab, ingesting_here, lab_over
 from tests.flow.test_orders import TRIO, create, ingest
 from tests.flow.test_real_files import COPY
@@ -128,6 +133,51 @@ def test_an_export_that_breaks_off_is_an_error_and_not_a_shorter_file(lab: Lab, 
             file.write_bytes(whole)
 
 
+@contextmanager
+def cut_behind(address: str, size: int, *, reset: bool) -> Iterator[str]:
+    """The address of one connection to a server that ends behind so many bytes of the answer: by a reset, or closed as
+    if that had been all."""
+    host, _, port = address.removeprefix("http://").rpartition(":")
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        def once() -> None:
+            near, _ = listener.accept()
+            with near, socket.create_connection((host, int(port))) as far:
+                while b"\r\n\r\n" not in (asked := near.recv(1 << 16)):
+                    far.sendall(asked)
+                far.sendall(asked)
+                left = size
+                while left and (data := far.recv(min(left, 1 << 16))):
+                    near.sendall(data)
+                    left -= len(data)
+                if reset:
+                    near.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
+
+        thread = threading.Thread(target=once)
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+        finally:
+            thread.join()
+
+
+@pytest.mark.parametrize("file_format", ["tsv", "vcf.gz", "xlsx"])
+@pytest.mark.parametrize("reset", [True, False], ids=["reset", "closed"])
+def test_a_connection_that_is_cut_at_half_is_an_error_and_not_a_shorter_file(
+    lab: Lab, tmp_path: Path, file_format: str, reset: bool
+) -> None:
+    """C62: the client's library raises, the command leaves no file, and the server answers the next one in full."""
+    whole = len(export(lab, file_format).content)
+    asked = f"/api/v1/orders/exported/variants/export?format={file_format}"
+    with cut_behind(lab.api, whole // 2, reset=reset) as api, pytest.raises(httpx.TransportError) as raised:
+        httpx.get(f"{api}{asked}", headers=lab.client.headers, timeout=30)
+    assert isinstance(raised.value, httpx.ReadError if reset else httpx.RemoteProtocolError)
+    with cut_behind(lab.api, whole // 2, reset=reset) as api:
+        result = iflow(replace(lab, api=api), "variants", "Exported", "--export", str(tmp_path / f"x.{file_format}"))
+    assert result.exit_code == Exit.NOT_REACHABLE, result.stderr
+    assert list(tmp_path.iterdir()) == []
+    assert abs(len(export(lab, file_format).content) - whole) < 100
+
+
 @pytest.mark.parametrize("ending", ["vcf.gz", "vcf", "tsv", "csv", "xlsx", "parquet", "jsonl"])
 def test_the_command_writes_the_file_and_counts_it(lab: Lab, tmp_path: Path, ending: str) -> None:
     """C47, C60."""
@@ -146,7 +196,8 @@ def test_an_ending_that_is_no_format_is_refused(lab: Lab, tmp_path: Path) -> Non
 
 
 def iflow(lab: Lab, *arguments: str) -> Any:
-    return CliRunner().invoke(app, [*arguments, "--api", lab.api, "--project", PROJECT])
+    known = {"IFLOW_TOKEN": lab.token()}
+    return CliRunner().invoke(app, [*arguments, "--api", lab.api, "--project", PROJECT], env=known)
 
 
 def test_cohort_copies_follow_the_ingests(lab: Lab) -> None:
