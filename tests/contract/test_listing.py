@@ -143,7 +143,7 @@ MADE = _made(7)
 def test_pages_hold_what_a_plain_look_at_all_finds_and_read_no_more_than_they_hold(
     store: Documents, seed: int
 ) -> None:
-    """Must show of issue 6: reads bounded by the page size; C89, C90, C93."""
+    """Must show of issue 6: reads bounded by the page size, however many there are; C71, C89, C90, C93."""
     for asked in _questions(seed):
         found: list[Summary] = []
         cursor = None

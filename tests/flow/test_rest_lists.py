@@ -243,3 +243,20 @@ def test_a_pipelines_versions_are_listed_and_a_definition_has_an_etag(stack: Sta
     again = stack.client.get("/pipelines/vcf-normalize@latest", headers={"If-None-Match": one.headers["etag"]})
     assert (again.status_code, again.content) == (304, b"")
     assert stack.client.get("/pipelines/no-such/versions").status_code == 404
+
+
+def test_an_order_is_changed_only_as_it_was_read(stack: Stack) -> None:
+    made = stack.submit("Of the order")
+    order = stack.client.post("/orders", json={
+        "display_id": "Read first", "analyses": [made["id"]], "samples": [{"name": "S1"}],
+    }).json()
+    address = f"/orders/{order['id']}"
+    etag = stack.until(lambda: stack.client.get(address).headers.get("etag"))
+    assert stack.client.patch(address, json={"priority": "stat"}, headers={"If-Match": '"another"'}).status_code == 412
+    assert stack.client.post(
+        f"{address}/transition", json={"to": "in_review"}, headers={"If-Match": '"another", "more"'}
+    ).json()["code"] == "changed-meanwhile"
+    assert stack.client.get(address).json()["priority"] == "routine"
+    changed = stack.client.patch(address, json={"priority": "stat"}, headers={"If-Match": f'"another", {etag}, *'})
+    assert (changed.status_code, changed.json()["priority"]) == (200, "stat")
+    assert stack.client.get(address, headers={"If-None-Match": etag}).status_code == 200
