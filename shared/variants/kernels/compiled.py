@@ -11,7 +11,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from shared.variants.kernels.build import LIBRARY, digest
-from shared.variants.kernels.types import Bools, Bytes, Codes, Ints
+from shared.variants.kernels.types import Bools, Bytes, Codes, Ints, Offsets
 
 _P, _N = ctypes.c_void_p, ctypes.c_int64
 _SIGNATURES: dict[str, tuple[Any, tuple[Any, ...]]] = {
@@ -60,10 +60,10 @@ def _laid(ints: Ints) -> Ints:
     return np.ascontiguousarray(ints, np.int64)
 
 
-def find(text: Bytes, sought: bytes) -> list[Ints]:
+def find(text: Bytes, sought: bytes) -> list[Offsets]:
     room = len(text) // 8 + 64
     while True:
-        found = [np.empty(room, np.int64) for _ in sought]
+        found = [np.empty(room, np.int32) for _ in sought]
         n, places = np.zeros(len(sought), np.int64), np.array([_at(array) for array in found], np.uintp)
         _C["find"](_at(text), len(text), sought, len(sought), _at(places), room, _at(n))
         most = int(n.max())
@@ -87,10 +87,11 @@ def strings(text: Bytes, starts: Ints, ends: Ints, valid: Bools | None) -> pa.Ar
     return pa.Array.from_buffers(pa.string(), n, buffers)
 
 
-def split(found: Ints, starts: Ints, ends: Ints) -> tuple[Ints, Ints, Ints]:
+def split(found: Offsets, starts: Ints, ends: Ints) -> tuple[Ints, Ints, Ints]:
     n = len(starts)
     starts, ends = _laid(starts), _laid(ends)
-    within = found[np.searchsorted(found, starts[0]) : np.searchsorted(found, ends[-1])] if n else found[:0]
+    low, high = np.searchsorted(found, np.array([starts[0], ends[-1]], np.int32)) if n else (0, 0)
+    within = found[low:high]
     counts, most = np.empty(n, np.int64), n + len(within)
     part_starts, part_ends = np.empty(most, np.int64), np.empty(most, np.int64)
     parts = _C["split"](_at(within), len(within), _at(starts), _at(ends), n, _at(counts), _at(part_starts),
@@ -98,7 +99,7 @@ def split(found: Ints, starts: Ints, ends: Ints) -> tuple[Ints, Ints, Ints]:
     return counts, part_starts[:parts], part_ends[:parts]
 
 
-def first(found: Ints, starts: Ints, ends: Ints) -> Ints:
+def first(found: Offsets, starts: Ints, ends: Ints) -> Ints:
     result = np.empty(len(starts), np.int64)
     starts, ends = _laid(starts), _laid(ends)
     _C["first"](_at(found), len(found), _at(starts), _at(ends), len(starts), _at(result))

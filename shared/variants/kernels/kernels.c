@@ -38,18 +38,18 @@ static inline uint64_t matches(const u8 *at, u8 byte)
     return bits;
 }
 
-static inline void note(uint64_t bits, i64 at, i64 *found, i64 room, i64 *n)
+static inline void note(uint64_t bits, i64 at, int32_t *found, i64 room, i64 *n)
 {
     for (; bits; bits &= bits - 1) {
         if (*n < room)
-            found[*n] = at + __builtin_ctzll(bits);
+            found[*n] = (int32_t)(at + __builtin_ctzll(bits));
         ++*n;
     }
 }
 
 #ifdef __x86_64__
-__attribute__((target("avx2"))) static i64 find_wide(const u8 *text, i64 size, const u8 *bytes, i64 k, i64 *const *found,
-                                                     i64 room, i64 *n)
+__attribute__((target("avx2"))) static i64 find_wide(const u8 *text, i64 size, const u8 *bytes, i64 k,
+                                                     int32_t *const *found, i64 room, i64 *n)
 {
     i64 i = 0;
     for (; i + 64 <= size; i += 64) {
@@ -66,7 +66,7 @@ __attribute__((target("avx2"))) static i64 find_wide(const u8 *text, i64 size, c
 }
 #endif
 
-void kernels_find(const u8 *text, i64 size, const u8 *bytes, i64 k, i64 *const *found, i64 room, i64 *n)
+void kernels_find(const u8 *text, i64 size, const u8 *bytes, i64 k, int32_t *const *found, i64 room, i64 *n)
 {
     i64 i = 0;
 #ifdef __x86_64__
@@ -112,7 +112,7 @@ void kernels_copy(const u8 *text, i64 size, const i64 *starts, const int32_t *of
     }
 }
 
-i64 kernels_split(const i64 *found, i64 n_found, const i64 *starts, const i64 *ends, i64 n, i64 *counts,
+i64 kernels_split(const int32_t *found, i64 n_found, const i64 *starts, const i64 *ends, i64 n, i64 *counts,
                   i64 *part_starts, i64 *part_ends)
 {
     i64 at = 0, parts = 0;
@@ -131,7 +131,7 @@ i64 kernels_split(const i64 *found, i64 n_found, const i64 *starts, const i64 *e
     return parts;
 }
 
-void kernels_first(const i64 *found, i64 n_found, const i64 *starts, const i64 *ends, i64 n, i64 *first)
+void kernels_first(const int32_t *found, i64 n_found, const i64 *starts, const i64 *ends, i64 n, i64 *first)
 {
     i64 at = 0;
     for (i64 i = 0; i < n; i++) {

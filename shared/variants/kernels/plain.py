@@ -5,13 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pyarrow as pa
 
-from shared.variants.kernels.types import Bools, Bytes, Codes, Ints
+from shared.variants.kernels.types import Bools, Bytes, Codes, Ints, Offsets
 
 _DOT = ord(".")
 
 
-def find(text: Bytes, sought: bytes) -> list[Ints]:
-    return [np.flatnonzero(text == byte) for byte in sought]
+def find(text: Bytes, sought: bytes) -> list[Offsets]:
+    return [np.flatnonzero(text == byte).astype(np.int32) for byte in sought]
 
 
 def strings(text: Bytes, starts: Ints, ends: Ints, valid: Bools | None) -> pa.Array:
@@ -38,7 +38,7 @@ def _lying(text: Bytes, starts: Ints, ends: Ints) -> tuple[pa.Array, Ints]:
     return pa.StringArray.from_buffers(len(offsets) - 1, pa.py_buffer(offsets), pa.py_buffer(text)), order
 
 
-def split(found: Ints, starts: Ints, ends: Ints) -> tuple[Ints, Ints, Ints]:
+def split(found: Offsets, starts: Ints, ends: Ints) -> tuple[Ints, Ints, Ints]:
     low = np.searchsorted(found, starts)
     inside = np.searchsorted(found, ends) - low
     counts = inside + 1
@@ -55,7 +55,7 @@ def split(found: Ints, starts: Ints, ends: Ints) -> tuple[Ints, Ints, Ints]:
     return counts, part_starts, part_ends
 
 
-def first(found: Ints, starts: Ints, ends: Ints) -> Ints:
+def first(found: Offsets, starts: Ints, ends: Ints) -> Ints:
     if not len(found):
         return np.full(len(starts), -1, np.int64)
     at = found[np.minimum(np.searchsorted(found, starts), len(found) - 1)]

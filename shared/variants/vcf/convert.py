@@ -6,6 +6,7 @@ from collections import Counter
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -27,9 +28,10 @@ from shared.variants.vcf.samples import SampleReader
 from shared.variants.vcf.scores import read_scores
 from shared.variants.vcf.site import ALT, Sites, read_sites
 from shared.variants.vcf.spans import Ints
-from shared.variants.vcf.values import NO_TEXT
 
-_TRANSITIONS = pa.array(("AG", "GA", "CT", "TC"))
+# By letter: whether it is a base, and the base that a transition makes of it (0: none, which is no letter).
+_KNOWN, _PARTNERS = np.zeros(256, np.bool_), np.zeros(256, np.uint8)
+_KNOWN[list(b"ACGT")], _PARTNERS[list(b"ACGT")] = True, list(b"GTAC")
 _SEX_REGIONS = pa.array(SEX_REGIONS)
 _X, _Y = pa.scalar("X"), pa.scalar("Y")
 _HET, _CARRYING = pa.array(["het", "het_alt"]), pa.array(sorted(CARRYING))
@@ -167,8 +169,13 @@ def _filters(sites: Sites, rows: Rows) -> Counter[str]:
 
 def _substitutions(keys: Keys) -> tuple[int, int]:
     """(transitions, transversions) among the substitutions of one base by another."""
-    snv = pa.array(keys.type_codes == VARIANT_TYPES.index("snv"))
-    pairs = pc.binary_join_element_wise(keys.ref.filter(snv), keys.alt.filter(snv), NO_TEXT)
-    known = pc.sum(pc.match_substring_regex(pairs, "^[ACGT]{2}$")).as_py() or 0
-    transitions = pc.sum(pc.is_in(pairs, _TRANSITIONS)).as_py() or 0
+    snv = pa.array(np.flatnonzero(keys.type_codes == VARIANT_TYPES.index("snv")))
+    ref, alt = (_letters(alleles.take(snv)) for alleles in (keys.ref, keys.alt))
+    known = int((_KNOWN[ref] & _KNOWN[alt]).sum())
+    transitions = int((_PARTNERS[ref] == alt).sum())
     return transitions, known - transitions
+
+
+def _letters(bases: pa.Array) -> npt.NDArray[np.uint8]:
+    """Of strings of one byte each."""
+    return np.frombuffer(bases.buffers()[2] or b"", np.uint8)[: len(bases)]

@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from shared.variants.vcf.fields import Held
 from shared.variants.vcf.header import Header
-from shared.variants.vcf.spans import Bools, Ints, Spans
+from shared.variants.vcf.spans import Bools, Ints, Offsets, Spans
 
 # What a field is called by VEP, SnpEff and bcftools csq.
 _NAMES: dict[str, tuple[str, ...]] = {
@@ -92,7 +92,7 @@ class Entries:
     def __len__(self) -> int:
         return len(self._entries)
 
-    def _grid(self, wide: int) -> tuple[Ints, Ints]:
+    def _grid(self, wide: int) -> tuple[Offsets, Ints]:
         """(where the first `wide` bars of each entry are; where its last field ends). A bar that is not there is at the
         entry's end."""
         starts, ends, bars = self._entries.starts, self._entries.ends, self._entries.text.positions("|")
@@ -103,15 +103,15 @@ class Entries:
         low = np.searchsorted(bars, starts)
         inside = np.searchsorted(bars, ends) - low
         there = np.arange(wide + 1) < inside[:, None]
-        grid = np.broadcast_to(ends[:, None], there.shape).copy()
-        grid[there] = bars[(low[:, None] + np.arange(wide + 1))[there]]
-        return np.ascontiguousarray(grid[:, :-1]), grid[:, -1]
+        ragged = np.broadcast_to(ends[:, None], there.shape).copy()
+        ragged[there] = bars[(low[:, None] + np.arange(wide + 1))[there]]
+        return ragged[:, :-1].astype(np.int32, order="C"), ragged[:, -1]
 
     def field(self, place: int, which: Ints | None = None) -> Spans:
         """Field `place` of the entries (of those in `which`, ascending); empty where an entry has no such field."""
         at = slice(None) if which is None else which
         start = self._entries.starts[at] if place == 0 else self._bars[at, place - 1] + 1
-        end = self._last[at] if place == len(self.layout.names) - 1 else self._bars[at, place]
+        end: Ints = self._last[at] if place == len(self.layout.names) - 1 else self._bars[at, place].astype(np.int64)
         return Spans(self._entries.text, np.minimum(start, end), end)
 
     def text(self, role: str, which: Ints | None = None) -> pa.Array | None:
@@ -146,7 +146,7 @@ class Entries:
             return Spans(self._entries.text, nowhere, nowhere)
         wide = len(self.layout.names) - 1
         start = self._entries.starts.take(entry) if place == 0 else self._flat.take(entry * wide + (place - 1)) + 1
-        end = self._last.take(entry) if place == wide else self._flat.take(entry * wide + place)
+        end: Ints = self._last.take(entry) if place == wide else self._flat.take(entry * wide + place).astype(np.int64)
         return Spans(self._entries.text, np.where(entry < 0, end, np.minimum(start, end)), end)
 
 

@@ -17,7 +17,7 @@ from shared.variants.schema import OTHER, KeyColumn
 from shared.variants.vcf.spans import Bools, Ints, Spans, lists, ranges, spread, take
 from shared.variants.vcf.values import FALSE, ZERO, decoded, typed
 
-_LEAST, _GREATEST = pa.scalar(-(1 << 31) + 8), pa.scalar((1 << 31) - 1)
+_LEAST, _GREATEST = -(1 << 31) + 8, (1 << 31) - 1
 
 
 @dataclass(frozen=True)
@@ -186,6 +186,9 @@ def _is_genotype_count(count: Ints, alleles: Ints, ploidy: Ints | None) -> Bools
 
 def outside_32_bits(values: pa.Array) -> Bools:
     """VCF 4.3, section 1.3: from -2^31 + 8 (what is below is reserved for BCF) to 2^31 - 1."""
+    least, greatest = _bounds(values)
+    if least >= _LEAST and greatest <= _GREATEST:
+        return np.zeros(len(values), np.bool_)
     return any_true(pc.or_(pc.less(values, _LEAST), pc.greater(values, _GREATEST)))
 
 
@@ -194,5 +197,13 @@ def any_true(array: pa.Array) -> Bools:
     return result
 
 
+def _bounds(values: pa.Array) -> tuple[float, float]:
+    """Of the numbers among them; 0 without any."""
+    found = pc.min_max(values)
+    return found["min"].as_py() or 0, found["max"].as_py() or 0
+
+
 def negative(values: pa.Array) -> Bools:
+    if _bounds(values)[0] >= 0:
+        return np.zeros(len(values), np.bool_)
     return any_true(pc.less(values, ZERO))

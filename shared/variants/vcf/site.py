@@ -9,16 +9,18 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from shared.variants import kernels
 from shared.variants.contigs import canonical
 from shared.variants.report import Notes
 from shared.variants.vcf.header import Header
 from shared.variants.vcf.lines import Block, shown
-from shared.variants.vcf.spans import Bools, Ints, Spans
+from shared.variants.vcf.spans import Bools, Ints, Spans, lists
 from shared.variants.vcf.values import FALSE, ONE, ZERO, holds, typed
 
 CHROM, POS, ID, REF, ALT, QUAL, FILTER, INFO, FORMAT = range(9)
 
 _CONTIG = re.compile(r"^(?:<[^<>\s]+>|[0-9A-Za-z!#$%&+./;?@^_|~-][0-9A-Za-z!#$%&+./;=?@^_|~-]*)$")
+_LONG_RSID = re.compile(r"^rs[0-9]+$")
 _LEGAL_BASES = np.zeros(256, np.bool_)
 _LEGAL_BASES[list(b"ACGTNacgtn")] = True
 _IUPAC_BASES = _LEGAL_BASES.copy()
@@ -88,10 +90,10 @@ def _ids(block: Block, notes: Notes) -> tuple[pa.Array, pa.Array]:
     if not present.any():
         return pa.nulls(len(block), pa.list_(pa.string())), pa.nulls(len(block), pa.string())
     text = column.to_arrow(present)
+    if not any(holds(text, char) for char in ";, \f\r"):
+        return lists(text.drop_null(), present.astype(np.int64), present), _one_rsid(column)
     ids = pc.split_pattern(text, ";")
     rsid = pc.struct_field(pc.extract_regex(text, r"(?:^|;)(?P<rsid>rs[0-9]+)(?:;|$)"), "rsid")
-    if not any(holds(text, char) for char in ";, \f\r"):
-        return ids, rsid
     odd = pc.match_substring_regex(text, r"[\s,]|^;|;$|;;").fill_null(FALSE).to_numpy(zero_copy_only=False)
     if odd.any():
         first = int(np.argmax(odd))
@@ -102,6 +104,20 @@ def _ids(block: Block, notes: Notes) -> tuple[pa.Array, pa.Array]:
         if len(set(names)) < len(names):
             notes.add("id", "an ID stands twice in one record", block.line(int(i)))
     return ids, rsid
+
+
+def _one_rsid(column: Spans) -> pa.Array:
+    """The fields that are `rs` and digits; null for the others."""
+    text, begin = column.text.u8, column.starts
+    at = np.flatnonzero((column.sizes > 2) & (text[begin] == ord("r")))
+    at = at[(text[begin[at] + 1] == ord("s")) & (text[begin[at] + 2] != ord("-"))]
+    digits, unsure = kernels.integers(text, begin[at] + 2, column.ends[at])
+    numbered = digits.is_valid().to_numpy(zero_copy_only=False)
+    for i in np.flatnonzero(unsure):
+        numbered[i] = bool(_LONG_RSID.match(column.to_text(int(at[i]))))
+    valid = np.zeros(len(column), np.bool_)
+    valid[at[numbered]] = True
+    return column.to_arrow(valid)
 
 
 def check_bases(block: Block, bases: Spans, records: Ints, name: str, notes: Notes) -> None:

@@ -12,9 +12,9 @@ import numpy as np
 import pyarrow as pa
 
 from shared.variants import kernels
-from shared.variants.kernels.types import Bools, Bytes, Codes, Ints
+from shared.variants.kernels.types import Bools, Bytes, Codes, Ints, Offsets
 
-__all__ = ("Bools", "Codes", "Ints", "Spans", "Text", "lists", "ranges", "spread", "take", "with_nulls")
+__all__ = ("Bools", "Codes", "Ints", "Offsets", "Spans", "Text", "lists", "ranges", "spread", "take", "with_nulls")
 
 _DELIMITERS = "\n\t;=,|:"
 
@@ -25,12 +25,12 @@ class Text:
 
     data: bytes
     u8: Bytes = field(init=False, repr=False)
-    _found: dict[str, Ints] = field(default_factory=dict, init=False, repr=False)
+    _found: dict[str, Offsets] = field(default_factory=dict, init=False, repr=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "u8", np.frombuffer(self.data, np.uint8))
 
-    def positions(self, char: str) -> Ints:
+    def positions(self, char: str) -> Offsets:
         """Offsets of `char`, one of the delimiters of VCF, ascending."""
         if not self._found:
             self._found.update(zip(_DELIMITERS, kernels.find(self.u8, _DELIMITERS.encode()), strict=True))
