@@ -170,7 +170,8 @@ class Objects(Protocol):
         """A local file with the object's bytes, checksum verified, for as long as the context lasts."""
 
     def url(self, bucket: str, path: str, *, expires_in_s: int) -> str:
-        """An address from which a person can download the object for a while."""
+        """An address from which a person can download the object for a while; on a local stack relative to the API's
+        own."""
 
 
 # -- engine -------------------------------------------------------------------------------------------------------

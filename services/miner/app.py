@@ -10,8 +10,10 @@ from pydantic import BaseModel
 from services.miner import openapi, problems
 from services.miner.api import (
     analyses,
+    archives,
     events,
     exports,
+    files,
     logs,
     members,
     ops,
@@ -29,6 +31,7 @@ from services.miner.auth.access import Access
 from services.miner.auth.guard import guard
 from services.miner.auth.headers import SecurityHeaders
 from services.miner.auth.permissions import of_routes
+from services.miner.links import Links
 from services.miner.live import Hub
 from services.miner.observed import Observed
 from shared import runtime
@@ -58,13 +61,15 @@ def create_app(ports: Callable[[], Ports] = runtime.ports, settings: Settings | 
     )
     app.state.ports = ports
     app.state.live = Hub()
+    app.state.links = Links()
     app.state.access = Access(settings or Settings(), ports)
     problems.install(app)
     app.add_middleware(SecurityHeaders)
     app.add_middleware(Observed)
     api = APIRouter(prefix="/api/v1")
     for resource in (
-        stream, projects, pipelines, analyses, orders, panels, saved_filters, outputs, logs, variants, exports, members,
+        stream, projects, pipelines, analyses, orders, panels, saved_filters, outputs, archives, files,
+        logs, variants, exports, members,
         ops, events,
     ):
         api.include_router(resource.router)

@@ -111,7 +111,7 @@ def test_a_local_file_holds_the_objects_bytes(objects: Objects) -> None:
 def test_a_url_is_an_address(objects: Objects) -> None:
     objects.write("b", "a/x y.txt", b"1")
     url = objects.url("b", "a/x y.txt", expires_in_s=60)
-    assert "://" in url
+    assert "://" in url or url.startswith("/api/v1/files/b/a/x%20y.txt?")
     assert " " not in url
 
 

@@ -80,6 +80,7 @@ def record(stack: Stack) -> dict[str, dict[str, Any]]:
     stack.until_status(made["id"], "succeeded")
     for part in ("", "/history", "/metrics", "/outputs", "/tasks", "/logs", "/variants", "/variants/facets"):
         ask.ask("GET", f"/analyses/{{analysis}}{part}", analysis=made["id"])
+    ask.ask("GET", "/analyses/{analysis}/links", params={"path": "logs/task-0.txt"}, analysis=made["id"])
     ask.ask("GET", "/analyses")
     ask.ask("GET", "/analyses-counts")
     key = ask.ask("GET", "/analyses/{analysis}/variants", analysis=made["id"])["rows"][0]["key"]

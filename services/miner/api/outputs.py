@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import mimetypes
-import re
-from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict
 from typing import Annotated
-from urllib.parse import quote
 
 from fastapi import APIRouter, Header, Path, Query, Request
-from fastapi.responses import Response, StreamingResponse
-from pydantic import BaseModel
+from fastapi.responses import RedirectResponse, Response, StreamingResponse
+from pydantic import BaseModel, Field
 
 from services.miner.context import TheAnalysis, ThePorts, loaded
 from services.miner.cursors import decode_cursor, encode_cursor, slice_of
-from services.miner.problems import Refusal, documented, not_found
+from services.miner.links import Link, Links, index_of
+from services.miner.problems import documented, not_found
+from services.miner.ranges import Span, chunks, headers_of, span_of
 from shared.domain.analysis import Analysis, Output
 from shared.domain.errors import Permanent
 from shared.domain.files import FileSeen
@@ -24,7 +23,7 @@ from shared.steps.outputs import some_outputs
 
 router = APIRouter(prefix="/analyses/{analysis}", tags=["outputs"])
 
-CHUNK_BYTES = 1 << 20
+MOST_LINKS = 50
 
 
 class OutputPage(BaseModel):
@@ -33,6 +32,20 @@ class OutputPage(BaseModel):
     items: list[Output]
     total: int
     next: str | None
+
+
+class OutputLink(BaseModel):
+    """`size` in bytes; `index` is the address of the file's index, where it has one."""
+
+    path: str
+    size: int
+    url: str
+    expires_at: int = Field(description="Unix seconds.")
+    index: str | None
+
+
+class OutputLinks(BaseModel):
+    items: list[OutputLink]
 
 
 @router.get("/outputs", responses=documented(400, 404, 503))
@@ -55,42 +68,53 @@ def list_outputs(
     "/outputs/{path:path}", response_class=Response,
     responses={200: {"content": {"*/*": {}}, "description": "The file, of the type that its name says."},
                206: {"content": {"*/*": {}}, "description": "The range of it."},
+               307: {"description": "With `redirect`: a signed address of it."},
                **documented(400, 404, 416, 503)},
 )
 def download(
     request: Request, stored: TheAnalysis, ports: ThePorts,
     path: Annotated[str, Path(description="As listed, or relative to the analysis' folder.")],
+    redirect: Annotated[bool, Query(description="Have the file from the storage itself, which large files gain by.")]
+    = False,
     range_: Annotated[str | None, Header(alias="Range", description="One range, as `bytes=0-1023`.")] = None,
     if_range: Annotated[str | None, Header(description="The ETag that the range is meant for.")] = None,
 ) -> Response:
     """One file out of the analysis' folder; `path` is as listed, or relative to the folder."""
     analysis = loaded(stored).analysis
     file = _file(ports, analysis, path)
+    if redirect:
+        return RedirectResponse(_link(request, ports, analysis, file).url, 307, {"Cache-Control": "no-store"})
     etag = f'"{file.generation}"'
-    wanted = _range(range_, file.size) if range_ and if_range in (None, etag) else None
-    part = wanted or _Part(0, file.size)
-    name = file.path.rpartition("/")[2]
-    headers = {
-        "ETag": etag, "Accept-Ranges": "bytes", "Content-Length": str(part.length),
-        "X-Goog-Hash": f"crc32c={file.crc32c}",
-        "Content-Disposition": f"attachment; filename*=UTF-8''{quote(name)}", "X-Content-Type-Options": "nosniff",
-    }
-    if wanted:
-        headers["Content-Range"] = f"bytes {part.start}-{part.start + part.length - 1}/{file.size}"
-    kind = mimetypes.guess_type(name)[0] or "application/octet-stream"
-    content = _chunks(ports, analysis.bucket, file.path, part) if request.method == "GET" else iter(())
-    return StreamingResponse(content, 206 if wanted else 200, headers, media_type=kind)
+    span = span_of(range_, if_range, etag, file.size)
+    headers = headers_of(file.path.rpartition("/")[2], etag, file.size, span)
+    if crc32c := _known_crc32c(analysis, file):
+        headers["X-Goog-Hash"] = f"crc32c={crc32c}"
+    kind = mimetypes.guess_type(file.path)[0] or "application/octet-stream"
+    content = chunks(ports, analysis.bucket, file.path, span or Span(0, file.size))
+    return StreamingResponse(
+        content if request.method == "GET" else iter(()), 206 if span else 200, headers, media_type=kind
+    )
+
+
+@router.get("/links", responses=documented(400, 404, 503))
+def links_to_outputs(
+    request: Request, stored: TheAnalysis, ports: ThePorts,
+    path: Annotated[list[str], Query(min_length=1, max_length=MOST_LINKS, description="Once for each file.")],
+) -> OutputLinks:
+    """Addresses that need no token, until they expire, and answer to ranges; each with that of the file's index."""
+    analysis = loaded(stored).analysis
+    items = []
+    for name in path:
+        file = _file(ports, analysis, name)
+        beside = index_of(ports, analysis.bucket, file.path)
+        items.append(OutputLink(
+            path=file.path, size=file.size, **asdict(_link(request, ports, analysis, file)),
+            index=beside and _link(request, ports, analysis, beside).url,
+        ))
+    return OutputLinks(items=items)
 
 
 # -- one file -----------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class _Part:
-    """Bytes from `start` on, so many."""
-
-    start: int
-    length: int
 
 
 def _file(ports: Ports, analysis: Analysis, path: str) -> FileSeen:
@@ -105,33 +129,14 @@ def _file(ports: Ports, analysis: Analysis, path: str) -> FileSeen:
     return found
 
 
-def _range(header: str, size: int) -> _Part | None:
-    """RFC 9110, 14.2: one range of bytes. Others (several ranges, other units) are passed over: the whole is sent."""
-    found = re.fullmatch(r"bytes=(\d*)-(\d*)", header.strip())
-    if found is None or found.group(0) == "bytes=-":
-        return None
-    first, last = found.groups()
-    if not first:
-        length = min(int(last), size)
-        start, end = size - length, size
-    else:
-        start, end = int(first), min(int(last) + 1 if last else size, size)
-        if last and int(last) < int(first):
-            return None
-    if start >= size or end <= start:
-        raise Refusal(
-            416, "range-not-satisfiable", f"The file has {size:,} bytes; the range lies behind them.",
-            headers={"Content-Range": f"bytes */{size}"},
-        )
-    return _Part(start, end - start)
+def _link(request: Request, ports: Ports, analysis: Analysis, file: FileSeen) -> Link:
+    links: Links = request.app.state.links
+    return links.to(ports, analysis.bucket, file, f"{request.base_url}")
 
 
-def _chunks(ports: Ports, bucket: str, path: str, part: _Part) -> Iterator[bytes]:
-    """In bounded memory. A file that got shorter meanwhile breaks the transfer off: the client sees an error."""
-    position, end = part.start, part.start + part.length
-    while position < end:
-        chunk = ports.objects.read(bucket, path, start=position, length=min(CHUNK_BYTES, end - position))
-        if not chunk:
-            raise OSError(f"{path} was changed while it was sent")
-        position += len(chunk)
-        yield chunk
+def _known_crc32c(analysis: Analysis, file: FileSeen) -> str | None:
+    """As the document has it, if it is still the file that the run left."""
+    for output in analysis.outputs:
+        if (output.path, output.generation) == (file.path, file.generation):
+            return output.crc32c
+    return None

@@ -51,6 +51,7 @@ TABLE: Mapping[str, Permission] = {
     "GET /docs": _P.PUBLIC,
     "GET /docs/oauth2-redirect": _P.PUBLIC,
     "GET /redoc": _P.PUBLIC,
+    f"GET {API}/files/{{bucket}}/{{path}}": _P.PUBLIC,  # by a signed address only
     "GET /login": _P.PUBLIC,
     "POST /login": _P.PUBLIC,
     "POST /login/token": _P.PUBLIC,
@@ -75,6 +76,9 @@ TABLE: Mapping[str, Permission] = {
     f"GET {API}/analyses/{{analysis}}/outputs/{{path}}": _P.READ_FILES,
     f"GET {API}/analyses/{{analysis}}/logs": _P.READ_FILES,
     f"GET {API}/analyses/{{analysis}}/tasks": _P.SEE,
+    f"GET {API}/analyses/{{analysis}}/links": _P.READ_FILES,
+    f"GET {API}/analyses/{{analysis}}/archive": _P.READ_FILES,
+    f"GET {API}/archives": _P.READ_FILES,
     f"GET {API}/analyses/{{analysis}}/variants": _P.SEE,
     f"GET {API}/analyses/{{analysis}}/variants/facets": _P.SEE,
     f"GET {API}/analyses/{{analysis}}/variants/export": _P.READ_FILES,

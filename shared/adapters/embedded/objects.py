@@ -19,8 +19,9 @@ from pathlib import Path
 
 import google_crc32c
 
+from shared.adapters.embedded.signed import signed_path
 from shared.domain import paths
-from shared.domain.errors import Conflict, NotFound, Permanent
+from shared.domain.errors import Conflict, NotFound, Permanent, Unavailable
 from shared.domain.files import FileSeen
 
 HIDDEN = ".iflow-"
@@ -72,8 +73,9 @@ class DirectoryObjects:
         yield file
 
     def url(self, bucket: str, path: str, *, expires_in_s: int) -> str:
-        del expires_in_s  # a file on one's own machine: whoever can read the address can read the file
-        return self._file(bucket, path).resolve().as_uri()
+        """Relative to the API, which serves it (services/miner/api/files.py)."""
+        self._file(bucket, path)
+        return signed_path(self._root, bucket, path, expires_in_s)
 
     def _file(self, bucket: str, path: str) -> Path:
         if problem := paths.problem_with_path(path):
@@ -117,20 +119,36 @@ def _flush(file: Path) -> None:
         os.fsync(handle.fileno())
 
 
+class _OnDisk(FileSeen):
+    """Of a large file the checksum takes a while; it is reckoned when somebody asks for it, and then must be that of
+    the file that was seen. Raises Unavailable."""
+
+    def __init__(self, file: Path, path: str) -> None:
+        stat = file.stat()
+        known = {
+            "path": path, "size": stat.st_size, "generation": stat.st_mtime_ns, "_file": file,
+            "updated_at": datetime.fromtimestamp(stat.st_mtime_ns / 1e9, UTC),
+        }
+        self.__dict__.update(known)
+
+    @property
+    def crc32c(self) -> str:
+        file: Path = self.__dict__["_file"]
+        return _crc32c(file, self.generation, self.size)
+
+
 def _seen(file: Path, path: str) -> FileSeen:
-    stat = file.stat()
-    return FileSeen(
-        path=path, size=stat.st_size, crc32c=_crc32c(file, stat.st_mtime_ns, stat.st_size),
-        generation=stat.st_mtime_ns, updated_at=datetime.fromtimestamp(stat.st_mtime_ns / 1e9, UTC),
-    )
+    return _OnDisk(file, path)
 
 
 @lru_cache(maxsize=10_000)
 def _crc32c(file: Path, generation: int, size: int) -> str:
     """Of the file as it was at that generation: `generation` and `size` only make the cache's key."""
-    del generation, size
     checksum = google_crc32c.Checksum()
     with file.open("rb") as handle:
         while chunk := handle.read(_CHUNK_BYTES):
             checksum.update(chunk)
+    stat = file.stat()
+    if (stat.st_mtime_ns, stat.st_size) != (generation, size):
+        raise Unavailable(f"{file.name} was changed while its checksum was reckoned")
     return base64.b64encode(checksum.digest()).decode()
