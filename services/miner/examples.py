@@ -57,9 +57,10 @@ def operations(document: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]
 def answer_of(operation: dict[str, Any]) -> dict[str, Any] | None:
     """The JSON content of what it answers when all is well; None where that is no JSON."""
     for status in sorted(status for status in operation["responses"] if status.startswith("2") and status != "200"):
-        if (content := operation["responses"][status].get("content", {}).get(JSON)) is not None:
-            return content
-    found: dict[str, Any] | None = operation["responses"].get("200", {}).get("content", {}).get(JSON)
+        found: dict[str, Any] | None = operation["responses"][status].get("content", {}).get(JSON)
+        if found is not None:
+            return found
+    found = operation["responses"].get("200", {}).get("content", {}).get(JSON)
     return found
 
 
