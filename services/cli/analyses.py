@@ -14,9 +14,9 @@ import typer
 
 from services.cli import page, render
 from services.cli.api import name_in_path
-from services.cli.downloads import fetch
+from services.cli.downloads import Progress, fetch
 from services.cli.exits import OF_STATUS, Exit, Failed
-from services.cli.following import Patience, TimedOut, ended, follow
+from services.cli.following import Patience, TimedOut, ended, follow, follow_log
 from services.cli.requests import Options, request_of
 from services.cli.session import Session, command, say
 
@@ -207,44 +207,60 @@ def download(
     session: Session, analysis: Analysis,
     wanted: Annotated[list[str] | None, typer.Argument(metavar="[PATH...]", help="Outputs, or patterns such as "
                                                        "'*.vcf.gz*'; without any, all.")] = None,
-    into: Annotated[Path | None, typer.Option("--into", "-o", help="Folder; else one named by the slug.")] = None,
+    every: Annotated[bool, typer.Option("--all", help="All outputs; what else is named are analyses, too.")] = False,
+    into: Annotated[Path | None, typer.Option("--into", "-o", help="Folder; else one named by the slug. With --all, "
+                                              "each analysis has its own in it.")] = None,
     kind: Annotated[str | None, typer.Option(help="Only of this kind: vcf, bam, report, qc, log, index, other.")]
     = None,
 ) -> None:
-    """Fetch outputs, each checked by its checksum. What is there already is not fetched again."""
-    document = session.in_project.get(_path(analysis))
-    folder = f"analyses/{document['slug']}/"
-    chosen = [o for o in _outputs(session, analysis) if _is_wanted(o, folder, wanted or [], kind)]
-    if not chosen:
-        raise Failed(Exit.BAD_DATA, f"No output of {document['display_id']!r} is meant by that; `outputs` lists them.")
-    results, failures = [], 0
-    for output in chosen:
+    """Fetch outputs, each checked by its checksum. What is there already is not fetched again, and what was broken off
+    goes on where it was."""
+    results: list[dict[str, Any]] = []
+    for name in [analysis, *(wanted or [])] if every else [analysis]:
         try:
-            file, fetched = fetch(session.in_project, document["id"], output, folder, into or Path(document["slug"]))
-            results.append({"path": output["path"], "file": str(file), "size": output["size"], "fetched": fetched})
-            say(f"{file}  {render.size(output['size'])}" + ("" if fetched else "  (there already)"))
-        except (Failed, OSError) as fault:
-            failures += 1
-            results.append({"path": output["path"], "file": None, "size": output["size"], "error": str(fault)})
-            say(f"Error: {output['path']}: {fault}")
+            document, chosen = _chosen(session, name, [] if every else wanted or [], kind)
+        except Failed as fault:
+            if not every:
+                raise
+            results.append({"path": name, "file": None, "size": None, "error": str(fault)})
+            say(f"Error: {name}: {fault}")
+            continue
+        folder = (into or Path()) / document["slug"] if every or into is None else into
+        results += [_fetched(session, document, output, folder) for output in chosen]
     if session.as_json:
         session.print_json({"items": results})
-    if failures:
-        raise typer.Exit(Exit.PARTLY_DONE if failures < len(chosen) else Exit.BAD_DATA)
+    if failures := sum("error" in result for result in results):
+        raise typer.Exit(Exit.PARTLY_DONE if failures < len(results) else Exit.BAD_DATA)
 
 
 @command(app, "logs")
 def logs(
     session: Session, analysis: Analysis,
     task: Annotated[int, typer.Option(min=0, help="Number of the task, from 0.")] = 0,
+    tail: Annotated[int | None, typer.Option(min=0, max=10_000, show_default="all that is read", help="The last so "
+                                             "many lines.")] = None,
     tail_bytes: Annotated[int, typer.Option(min=1, max=1_000_000, help="At most so much of its end.")] = 65_536,
+    severity: Annotated[str | None, typer.Option(help="Lines at least so severe: debug, info, warning, error, "
+                                                 "critical.")] = None,
+    contains: Annotated[str, typer.Option(help="Lines with this text, in whatever case.")] = "",
+    goes_on: Annotated[bool, typer.Option("--follow", "-f", help="Go on until the analysis ends.")] = False,
+    silence: Silence = 600,
 ) -> None:
     """The end of a task's log, while it runs and after it."""
-    found = session.in_project.get(f"{_path(analysis)}/logs", task=task, tail_bytes=tail_bytes)
+    asked = {"task": task, "tail": tail, "tail_bytes": tail_bytes, "severity": severity, "contains": contains}
+    if goes_on:
+        given = {name: value for name, value in asked.items() if value is not None}
+        for text in follow_log(session.in_project, _path(analysis), given, silence):
+            sys.stdout.write(json.dumps({"text": text}) + "\n" if session.as_json else text)
+            sys.stdout.flush()
+        return
+    found = session.in_project.get(f"{_path(analysis)}/logs", **asked)
     if session.as_json:
         session.print_json(found)
         return
     sys.stdout.write(found["text"])
+    if found["note"]:
+        say(found["note"])
     if found["shown"] < found["size"]:
         whole = f"; `iflow analyses download {analysis} {found['path']}` fetches all of it" if found["path"] else ""
         say(f"The last {found['shown']:,} of {found['size']:,} bytes{whole}.")
@@ -295,6 +311,34 @@ def _cancel_one(session: Session, analysis: str) -> dict[str, Any]:
 def _outputs(session: Session, analysis: str) -> list[dict[str, Any]]:
     pages = session.in_project.pages(f"{_path(analysis)}/outputs", limit=1000)
     return [output for one in pages for output in one["items"]]
+
+
+def _chosen(
+    session: Session, analysis: str, wanted: Sequence[str], kind: str | None
+) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """(the document, its outputs that are meant). Raises Failed where none is."""
+    document: dict[str, Any] = session.in_project.get(_path(analysis))
+    folder = f"analyses/{document['slug']}/"
+    chosen = [o for o in _outputs(session, analysis) if _is_wanted(o, folder, wanted, kind)]
+    if not chosen:
+        raise Failed(Exit.BAD_DATA, f"No output of {document['display_id']!r} is meant by that; `outputs` lists them.")
+    return document, chosen
+
+
+def _fetched(
+    session: Session, document: Mapping[str, Any], output: Mapping[str, Any], into: Path
+) -> dict[str, Any]:
+    """What came of it, with an `error` if nothing did; and said."""
+    path, size = output["path"], output["size"]
+    try:
+        file, fetched = fetch(
+            session.in_project, document["id"], output, f"analyses/{document['slug']}/", into, Progress(path, size)
+        )
+    except (Failed, OSError) as fault:
+        say(f"Error: {path}: {fault}")
+        return {"path": path, "file": None, "size": size, "error": str(fault)}
+    say(f"{file}  {render.size(size)}" + ("" if fetched else "  (there already)"))
+    return {"path": path, "file": str(file), "size": size, "fetched": fetched}
 
 
 def _is_wanted(output: Mapping[str, Any], folder: str, wanted: Sequence[str], kind: str | None) -> bool:

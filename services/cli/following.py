@@ -1,16 +1,21 @@
-"""Following an analysis until it is final, through restarts of the service and broken connections (C94)."""
+"""Following an analysis, or a task's log, until it is final, through restarts and broken connections (C94)."""
 
 from __future__ import annotations
 
+import json
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urlencode
 
 from services.cli.api import Api, NotNow
 from services.cli.session import say
 
 FINAL = ("succeeded", "failed", "cancelled")
+AGAIN_S = 1.0
+"""Before a stream that ended is asked for again."""
+
 INGEST_ENDED = ("ready", "failed", "not_applicable")
 
 
@@ -55,6 +60,41 @@ def follow(api: Api, path: str, patience: Patience, *, with_ingest: bool) -> Ite
                 if ended(document, with_ingest):
                     return
         _pause(began, patience)
+
+
+def follow_log(api: Api, path: str, asked: Mapping[str, Any], silence_s: float) -> Iterator[str]:
+    """Pieces of text as they are written, none twice and none left out, whatever breaks; NotNow after long silence."""
+    heard = time.monotonic()
+    last = ""
+    address = f"{path}/logs?{urlencode({**asked, 'follow': 'true'})}"
+    while True:
+        try:
+            with api.stream(address, {"Last-Event-ID": last} if last else {}) as answer:
+                if answer.status_code == 204:
+                    return
+                for kind, mark, data in _events(answer.iter_lines()):
+                    heard, last = time.monotonic(), mark or last
+                    if kind == "end":
+                        if data["note"]:
+                            say(data["note"])
+                        return
+                    yield str(data["text"])
+        except NotNow:
+            if time.monotonic() - heard > silence_s:
+                raise
+        time.sleep(AGAIN_S)
+
+
+def _events(lines: Iterator[str]) -> Iterator[tuple[str, str, Any]]:
+    """Of a stream of server-sent events, as ours are: `event`, `id` and one line of `data`; comments left out."""
+    fields: dict[str, str] = {}
+    for line in lines:
+        name, _, value = line.partition(": ")
+        if name:
+            fields[name] = value
+        elif not line and "data" in fields:
+            yield fields["event"], fields["id"], json.loads(fields["data"])
+            fields = {}
 
 
 def _pause(began: float, patience: Patience) -> None:

@@ -42,6 +42,45 @@ def test_a_file_that_was_changed_since_is_no_good_copy(stack: Stack, iflow: Iflo
     assert not (tmp_path / "log.txt").exists()
 
 
+def test_a_transfer_that_was_broken_off_goes_on_where_it_was(stack: Stack, iflow: Iflow, tmp_path: Path) -> None:
+    """What had come is not asked for again: bytes that differ there would be seen in the file, were it not checked."""
+    made = stack.submit("Resumed", inputs={"exit_code": 0, "runtime_seconds": 0, "log_lines": ["hello", "world"]})
+    document = stack.until_status(made["id"], "succeeded")
+    (output,) = (each for each in document["outputs"] if each["path"].endswith("/log.txt"))
+    part = tmp_path / f"log.txt.{output['generation']}.part"
+    whole = stack.ports.objects.read("demo", output["path"])
+    part.write_bytes(b"J" + whole[1:5])
+    wrong = iflow("analyses", "download", "Resumed", "log.txt", "-o", str(tmp_path))
+    assert (wrong.exit_code, part.exists()) == (Exit.BAD_DATA, False)
+    part.write_bytes(whole[:5])
+    assert iflow("analyses", "download", "Resumed", "log.txt", "-o", str(tmp_path)).exit_code == Exit.DONE
+    assert (tmp_path / "log.txt").read_bytes() == whole
+    assert not part.exists()
+
+
+def test_all_outputs_of_several_analyses_are_fetched(stack: Stack, iflow: Iflow, tmp_path: Path) -> None:
+    for name in ("First of two", "Second of two"):
+        stack.until_status(stack.submit(name)["id"], "succeeded")
+    asked = ("analyses", "download", "--all", "First of two", "Second of two", "-o", str(tmp_path))
+    assert iflow(*asked).exit_code == Exit.DONE
+    assert {path.parent.name for path in tmp_path.glob("*/log.txt")} == {"first-of-two", "second-of-two"}
+    partly = iflow(*asked, "Nobody's", "--json")
+    assert partly.exit_code == Exit.PARTLY_DONE
+    *there, missing = json.loads(partly.stdout)["items"]
+    assert missing["path"] == "Nobody's"
+    assert [item["fetched"] for item in there] == [False] * len(there)
+
+
+def test_a_log_is_followed_to_its_end(stack: Stack, iflow: Iflow) -> None:
+    made = stack.submit("Heard", inputs={"exit_code": 0, "runtime_seconds": 1, "log_lines": ["hello", "ERROR bye"]})
+    followed = iflow("analyses", "logs", "Heard", "--follow")
+    assert followed.exit_code == Exit.DONE
+    assert stack.document(made["id"])["status"] == "succeeded"
+    assert followed.stdout == iflow("analyses", "logs", "Heard").stdout
+    assert iflow("analyses", "logs", "Heard", "--severity", "error").stdout == "ERROR bye\n"
+    assert len(lines(iflow("analyses", "logs", "Heard", "--tail", "2").stdout)) == 2
+
+
 def test_a_log_is_printed_and_its_cut_is_said(stack: Stack, iflow: Iflow) -> None:
     made = stack.submit("Logged", inputs={"exit_code": 0, "runtime_seconds": 0, "log_lines": ["hello"]})
     stack.until_status(made["id"], "succeeded")

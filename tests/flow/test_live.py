@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack
 from typing import Any
 
 import httpx
+import pytest
 
 from services.miner.live import Feed
 from tests.flow.listening import Heard, listening, of_kind
-from tests.flow.stack import Stack
+from tests.flow.stack import Stack, bearer
 
 
 def states(events: Iterator[Heard]) -> list[dict[str, Any]]:
@@ -81,6 +83,25 @@ def test_a_stream_is_of_its_own_project_only(stack: Stack) -> None:
         body = {"display_id": "Theirs", "pipeline": "fail-on-request", "inputs": inputs}
         theirs = stack.client.post("/analyses", json=body, headers=headers).json()
         assert next(changes).data["ids"] == [theirs["id"]]
+
+
+@pytest.mark.parametrize("path", ["/analyses/events", "/analyses/{}/events", "/analyses/{}/logs?follow=true"])
+def test_a_stream_ends_soon_after_the_right_is_gone(
+    stack: Stack, caplog: pytest.LogCaptureFixture, path: str
+) -> None:
+    """C79: the server ends it, a reconnect is refused, and no line holds the token."""
+    made = stack.submit(f"Lost {len(path)}", runtime_seconds=60)
+    here, who = path.format(made["id"]), "leaver@lab.example"
+    stack.client.put(f"/members/{who}", json={"role": "viewer"}).raise_for_status()
+    token = bearer(stack.settings, who)
+    with caplog.at_level(logging.DEBUG), listening(stack.client, here, **token) as events:
+        next(events)
+        stack.client.delete(f"/members/{who}").raise_for_status()
+        for _ in events:
+            pass
+    assert stack.client.get(here, headers=token).status_code == 404
+    assert token["Authorization"].removeprefix("Bearer ") not in caplog.text
+    stack.client.post(f"/analyses/{made['id']}/cancel")
 
 
 def test_a_silent_stream_says_that_it_is_there(stack: Stack) -> None:
