@@ -95,14 +95,23 @@ def test_every_answer_is_as_documented(
     """Every other question is about something that there is."""
     statuses = answered.setdefault((case.operation.method.upper(), case.operation.path), [])
     if len(statuses) % 2 == 0:
-        names = known.keys() & (case.path_parameters or {}).keys()
-        case.path_parameters = {**(case.path_parameters or {}), **{name: known[name] for name in names}}
+        case.path_parameters = _with(known, case.path_parameters or {})
+        case.query = _with(known, case.query or {})
     if case.method == "DELETE" or len(statuses) == 0:  # what the question before may have deleted
         stack.client.post("/filters", json={"name": "Asked", "filter": {}})
         stack.client.put("/members/asked@lab.example", json={"role": "viewer"})
     answer = case.call(base_url=stack.api, headers=dict(stack.client.headers))
     statuses.append(answer.status_code)
     case.validate_response(answer, checks=CHECKS)
+
+
+def _with(known: Mapping[str, str], parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """Those that name something, as they are known; of a repeatable one, one."""
+    found = {
+        name: [known[name]] if isinstance(value, list) else known[name]
+        for name, value in parameters.items() if name in known
+    }
+    return {**parameters, **found}
 
 
 REFUSED = {
