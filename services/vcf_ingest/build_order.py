@@ -12,7 +12,7 @@ from services.vcf_ingest.process import run_as_process
 from services.vcf_ingest.table_join import join_tables
 from services.vcf_ingest.work import LeaseLost
 from shared.domain import paths
-from shared.domain.errors import Permanent
+from shared.domain.errors import Permanent, Transient
 from shared.domain.lifecycle import Unchanged
 from shared.domain.order import Order, OrderAnswer
 from shared.domain.order_cache import cache_failed, cache_ready, next_step, renew
@@ -58,6 +58,11 @@ def _build_once(ports: Ports, path: str, holder: str, join: Join, how: KeyFiles)
         reason = str(error)
         log.error("order not built", extra={"order_id": order.id, "project": order.project, "reason": why(error)})
         return _finish(ports, path, holder, lambda current: cache_failed(current, reason, ports.clock()))
+    except (Transient, LeaseLost):
+        raise
+    except Exception as error:  # a fault of ours: where an operator looks, it says which
+        lease.renew(f"It broke. {type(error).__name__}: {error}")
+        raise
     return _finish(ports, path, holder, lambda current: cache_ready(current, built, ports.clock(), ports.rules.policy))
 
 
@@ -92,9 +97,12 @@ class _Lease:
 
     def keep(self, progress: str) -> None:
         """Raises LeaseLost once somebody else has it."""
+        if self._ports.clock() >= self._next:
+            self.renew(progress)
+
+    def renew(self, progress: str) -> None:
+        """Raises LeaseLost."""
         now = self._ports.clock()
-        if now < self._next:
-            return
         self._next = now + self._every
         loaded, _ = decide_order(
             self._ports.documents, self._path,

@@ -24,7 +24,7 @@ from services.vcf_ingest.table_join import join_tables
 from shared import tracing
 from shared.domain import paths
 from shared.domain.analysis import Analysis, IngestedFile, Output
-from shared.domain.errors import Conflict, Permanent
+from shared.domain.errors import Conflict, Permanent, Transient
 from shared.domain.ingest import STARTING, WAITING, holds_lease, ingest_failed, ingest_ready, renew_lease
 from shared.domain.lifecycle import Answer, Unchanged
 from shared.domain.members import Source
@@ -105,6 +105,11 @@ def work(ports: Ports, project: str, analysis_id: str, holder: str, tables: Tabl
         log.error(Line.INGEST_FAILED, extra={"analysis_id": analysis_id, "project": project, "reason": why(error)})
         tracing.failed(error)
         _finish(ports, lease, lambda current: ingest_failed(current, reason, ports.clock()))
+    except Transient:
+        raise
+    except Exception as error:  # a fault of ours: where an operator looks, it says which
+        lease.renew(f"It broke. {type(error).__name__}: {error}")
+        raise
     else:
         _finish(ports, lease, lambda current: ingest_ready(
             current, files, cache=cache, report=report,

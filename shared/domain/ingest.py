@@ -33,7 +33,7 @@ def take_lease(analysis: Analysis, holder: str, now: datetime, policy: Policy, *
     if ingest.status in (IngestStatus.READY, IngestStatus.FAILED) and not force:
         return Unchanged(f"the ingest is {ingest.status} already; force it to do it again")
     if ingest.status is IngestStatus.RUNNING and ingest.attempts >= policy.ingest_attempts and not force:
-        return ingest_failed(analysis, f"the ingest died {ingest.attempts} times without saying why", now)
+        return ingest_failed(analysis, died(ingest.attempts, ingest.progress), now)
     begun = ingest.model_copy(update={
         "status": IngestStatus.RUNNING,
         "lease": _lease(holder, now, policy),
@@ -43,11 +43,16 @@ def take_lease(analysis: Analysis, holder: str, now: datetime, policy: Policy, *
     return Advanced(_with(analysis, begun, now))
 
 
+def died(attempts: int, last_words: str | None) -> str:
+    """The failure of work on variants that never ended: its last words are what it was at, or what broke it."""
+    return f"it died {attempts} times, the last time at: {last_words or STARTING}"
+
+
 def renew_lease(analysis: Analysis, holder: str, now: datetime, policy: Policy, progress: str) -> Answer:
     """Says how far it is, and keeps the lease; `Unchanged` when it has been lost to another holder."""
     if not holds_lease(analysis, holder):
         return Unchanged("the lease is somebody else's now")
-    going = analysis.ingest.model_copy(update={"lease": _lease(holder, now, policy), "progress": progress})
+    going = analysis.ingest.model_copy(update={"lease": _lease(holder, now, policy), "progress": shorten(progress)})
     return Advanced(_with(analysis, going, now))
 
 

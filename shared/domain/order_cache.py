@@ -12,7 +12,7 @@ from typing import Any
 from shared.domain.analysis import Analysis
 from shared.domain.cache import Built, Cache, CacheStatus
 from shared.domain.events import EventType
-from shared.domain.ingest import work_module
+from shared.domain.ingest import died, work_module
 from shared.domain.lifecycle import Unchanged
 from shared.domain.members import Plan
 from shared.domain.order import CLOSED, Changed, Order, OrderAnswer
@@ -45,7 +45,7 @@ def next_step(
             return Unchanged("it is built of just that already")
         return cache_ready(order, there, now, policy)
     if cache.attempts >= policy.ingest_attempts:
-        return cache_failed(order, f"the build died {cache.attempts} times without saying why", now)
+        return cache_failed(order, died(cache.attempts, cache.progress), now)
     return _with(
         order, now, status=CacheStatus.BUILDING, lease=_lease(holder, now, policy), attempts=cache.attempts + 1,
         wanted_at=cache.wanted_at or now, started_at=now, finished_at=None, progress=STARTING, missing=wanted.missing,
@@ -56,7 +56,7 @@ def next_step(
 def renew(order: Order, holder: str, now: datetime, policy: Policy, progress: str) -> OrderAnswer:
     if not order.cache.held_by(holder):
         return Unchanged("the lease is somebody else's now")
-    return _with(order, now, lease=_lease(holder, now, policy), progress=progress)
+    return _with(order, now, lease=_lease(holder, now, policy), progress=shorten(progress))
 
 
 def wait_for_machine(order: Order, holder: str, now: datetime, waits_s: float) -> OrderAnswer:

@@ -69,8 +69,9 @@ Sample columns: `s<i>_...`, i the 0-based position in the file's #CHROM line; na
     s<i>_phase_set  string   FORMAT PS as written: genotypes are phased with each other within one set
     s<i>_zygosity   string   of this row's allele, see genotype.py: hom_ref het het_alt hom_alt hemi_ref hemi_alt
                              partial_ref partial_alt other_alt no_call; null without GT. By what the genotype holds
-                             alone: a sample's sex is the order's, not the file's, so that a man's 0/1 or 1/1 where
-                             sex_region is X or Y is read as hemizygous by the order cache
+                             alone: a sample's sex is the order's, not the file's, so that a man's 1/1 where sex_region
+                             is X or Y becomes hemizygous in the order table (order_schema.py). A man's 0/1 there stays
+                             het: two alleles were read, which is an artefact, a mosaic, or not a man's
     s<i>_carries    bool     the genotype holds this row's allele at least once
     s<i>_dp, s<i>_gq          int64, double   FORMAT DP and GQ
     s<i>_ad_ref, s<i>_ad_alt  int64   reads for the reference and for this allele; depths.py says where they come from

@@ -222,3 +222,22 @@ def test_an_order_that_was_built_before_is_found_and_not_joined_again(laboratory
 
 def test_another_form_of_the_order_table_gives_every_cache_another_name() -> None:
     assert CACHE_VERSION == ORDER_VERSION
+
+
+def test_a_fault_of_ours_in_the_join_is_the_reason_that_the_order_ends_with(laboratory: Laboratory) -> None:
+    """Tried as often as a build that dies, since it may be the machine's; and an operator reads what it was."""
+
+    def broken(*args: Any) -> Mapping[str, Any]:
+        raise KeyError("s7_gt")
+
+    laboratory.ingest("a", "S1", 3)
+    path = laboratory.order("S1")
+    for _ in range(laboratory.ports.rules.policy.ingest_attempts):
+        look_at(laboratory.ports, path)
+        with pytest.raises(KeyError):
+            build_order(laboratory.ports, "lab", path.rpartition("/")[2], laboratory.begun.pop(), broken, KEYS)
+        laboratory.clock.pass_s(1_000)  # the lease has run out
+    look_at(laboratory.ports, path)
+    cache = load_order(laboratory.ports.documents, path).order.cache
+    assert cache.status == "failed" and cache.failure is not None
+    assert "it died" in cache.failure and "KeyError: 's7_gt'" in cache.failure
