@@ -126,7 +126,7 @@ def main() -> None:
     runs: dict[tuple[str, str], list[Run]] = {(subject.name, kind): [] for subject, kind in plan}
     for turn in range(RUNS):
         for subject, kind in plan:
-            if turn == 0 or subject in (OURS, FLOOR):
+            if turn == 0 or subject.whole or subject == FLOOR:
                 _keep(runs[subject.name, kind], _run(subject, files[kind]), f"{subject.name}, {kind}")
     for subject in others:
         if subject.small and subject.name not in absent and (run := _run(subject, small)):
