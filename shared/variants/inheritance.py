@@ -222,7 +222,7 @@ def paired(index: Index, among: Words, *, phase_known: bool) -> Words:
     if not len(rows):
         return nothing(index.rows)
     there = unpack(among, index.rows)[rows]
-    n = np.add.reduceat(there.view(np.uint8), starts, dtype=np.int64)
+    n = np.add.reduceat(there.view(np.uint8), starts, dtype=np.uint32).astype(np.int64)
     some = np.flatnonzero(n)
     gene, origin, sets, side = (index.array(f"pairs/{name}")[some].astype(np.int64)
                                 for name in ("gene", "origin", "set", "side"))
@@ -230,7 +230,7 @@ def paired(index: Index, among: Words, *, phase_known: bool) -> Words:
     fits = np.zeros(len(n), bool)
     fits[some] = (in_trans if phase_known else others) > 0
     there &= np.repeat(fits, np.diff(starts, append=len(rows)))
-    return of_rows(rows[there], index.rows)
+    return of_rows(rows[np.flatnonzero(there)], index.rows)
 
 
 def _partners_by_class(classes: _Classes) -> tuple[Ints, Ints]:

@@ -12,6 +12,7 @@ import base64
 import binascii
 import hashlib
 import json
+import os
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -27,9 +28,14 @@ from shared.variants.inheritance import Family, Partners, candidates, paired
 from shared.variants.order_index import Index, Words, bits_at, count, nothing
 from shared.variants.order_rows import rows_as_json
 from shared.variants.ordering import SORT_DEFAULT, Sorting, first_rows, place_of
+from shared.variants.turns import Turns
 
 MOST_ROWS = 1000
 """On a page."""
+
+_AT_WORK = Turns(max(2, os.cpu_count() or 1))
+"""Questions that are being worked on: more at once would take turns and each other's cache, and none be answered
+sooner."""
 
 _RESULTS_KEPT = 16
 _MOST_PARTNERS = 20
@@ -101,11 +107,12 @@ class Result:
     def removed(self) -> dict[str, dict[str, int | None]]:
         """Of each field: the rows of the whole table that it alone takes away, and how many more there would be
         without it. Of compound heterozygous rows nothing is said alone: they depend on which others there are."""
-        total = self.total
-        return {
-            name: {"alone": self._alone(name), "more_without": count(self.without(name)) - total}
-            for name in self.clauses
-        }
+        with _AT_WORK:
+            total = self.total
+            return {
+                name: {"alone": self._alone(name), "more_without": count(self.without(name)) - total}
+                for name in self.clauses
+            }
 
     def _alone(self, name: str) -> int | None:
         if name == "inheritance" and "compound_het" in self.filter.inheritance:
@@ -116,7 +123,8 @@ class Result:
         """Rows by value, each facet as if its own field were not given. Values of no row are left out."""
         columns = dict(FACETS)
         columns |= {g.column("zygosity"): (g.column("zygosity"), "genotype") for g in self.index.groups}
-        return {name: self.index.counted(column, self.without(own)) for name, (column, own) in columns.items()}
+        with _AT_WORK:
+            return {name: self.index.counted(column, self.without(own)) for name, (column, own) in columns.items()}
 
     def without_parent_call(self) -> int:
         """With a strict inheritance: how many more rows there were if parents without a call fitted (C59)."""
@@ -143,7 +151,8 @@ class OrderQueries:
             if name in self._results:
                 self._results.move_to_end(name)
                 return self._results[name]
-        clauses = clauses_of(self.index, wanted, panels)
+        with _AT_WORK:
+            clauses = clauses_of(self.index, wanted, panels)
         result = Result(self.index, wanted, clauses.found, clauses.notes)
         with self._lock:
             self._results[name] = result
@@ -154,6 +163,10 @@ class OrderQueries:
     def page(self, result: Result, *, sort: str = "", limit: int = 100, cursor: str | None = None) -> Page:
         """Raises BadQuery for a sort by what is no column and for a cursor of another question (400)."""
         sorting = Sorting.parse(self.index, sort or SORT_DEFAULT)
+        with _AT_WORK:
+            return self._page(result, sorting, limit, cursor)
+
+    def _page(self, result: Result, sorting: Sorting, limit: int, cursor: str | None) -> Page:
         asked = self._asked(result, sorting)
         after = None if cursor is None else _decoded(cursor, asked)
         rows = first_rows(self.index, result.words, sorting, limit + 1, after)
