@@ -34,7 +34,7 @@ import pyarrow.parquet as pq
 from shared.domain.request import Role, Sex
 from shared.variants.filters import filter_from
 from shared.variants.index_build import build_index
-from shared.variants.order_index import open_index, unpack
+from shared.variants.order_index import IndexBroken, open_index, unpack
 from shared.variants.order_schema import Group, arrow_schema
 from shared.variants.parquet import TableWriter
 from shared.variants.query import OrderQueries
@@ -72,10 +72,13 @@ def made(name: str, groups: tuple[Group, ...]) -> Path:
     FOLDER.mkdir(parents=True, exist_ok=True)
     table = FOLDER / f"{name}-{ROWS}.parquet"
     index = table.with_suffix(".index")
-    if not index.exists():
+    if not table.exists():
         with TableWriter(table, arrow_schema([group.prefix for group in groups])) as writer:
             for batch in _batches(groups):
                 writer.add(batch)
+    try:
+        open_index(index)
+    except (FileNotFoundError, IndexBroken):  # of another release
         build_index(table, index.with_suffix(".part"), groups, "GRCh38")
         index.with_suffix(".part").rename(index)
     return index
