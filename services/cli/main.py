@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from services.cli import analyses, events, filters, login, ops, orders, panels, pipelines, projects, variants
+from services.cli import analyses, audit, events, filters, login, ops, orders, panels, pipelines, projects, variants
 from services.cli.exits import EPILOG
 
 app = typer.Typer(
@@ -14,7 +14,7 @@ app = typer.Typer(
 for name, group in (
     ("analyses", analyses.app), ("orders", orders.app), ("variants", variants.app), ("panels", panels.app),
     ("filters", filters.app), ("pipelines", pipelines.app), ("projects", projects.app), ("events", events.app),
-    ("ops", ops.app),
+    ("ops", ops.app), ("audit", audit.app),
 ):
     app.add_typer(group, name=name)
 login.add_to(app)

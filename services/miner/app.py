@@ -11,6 +11,7 @@ from services.miner import openapi, problems
 from services.miner.api import (
     analyses,
     archives,
+    audit,
     events,
     exports,
     files,
@@ -31,6 +32,7 @@ from services.miner.auth.access import Access
 from services.miner.auth.guard import guard
 from services.miner.auth.headers import SecurityHeaders
 from services.miner.auth.permissions import of_routes
+from services.miner.auth.trail import Trail
 from services.miner.links import Links
 from services.miner.live import Hub
 from services.miner.observed import Observed
@@ -62,7 +64,8 @@ def create_app(ports: Callable[[], Ports] = runtime.ports, settings: Settings | 
     app.state.ports = ports
     app.state.live = Hub()
     app.state.links = Links()
-    app.state.access = Access(settings or Settings(), ports)
+    chosen = settings or Settings()
+    app.state.access, app.state.trail = Access(chosen, ports), Trail(ports, chosen.proxies_before)
     problems.install(app)
     app.add_middleware(SecurityHeaders)
     app.add_middleware(Observed)
@@ -70,7 +73,7 @@ def create_app(ports: Callable[[], Ports] = runtime.ports, settings: Settings | 
     for resource in (
         stream, projects, pipelines, analyses, orders, panels, saved_filters, outputs, archives, files,
         logs, variants, exports, members,
-        ops, events,
+        audit, ops, events,
     ):
         api.include_router(resource.router)
     api.include_router(variants.details)

@@ -4,22 +4,27 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Annotated, Any, TypeVar
 
 from fastapi import Depends, Header, Path, Request
 from pydantic import BaseModel, ValidationError
 
 from services.miner.auth.guard import Admitted
+from services.miner.auth.permissions import Permission
 from services.miner.auth.person import Person
+from services.miner.auth.trail import Trail, actor_of
 from services.miner.problems import Refusal, not_found
 from shared.domain import paths
 from shared.domain.analysis import Analysis
+from shared.domain.audit import Action
 from shared.domain.json_text import read_json
 from shared.domain.order import Order
 from shared.domain.project import Project
 from shared.domain.reasons import Reason
 from shared.domain.request import MAX_REQUEST_BYTES, RequestRefused, reasons_of
 from shared.ports import Ports, Stored
+from shared.steps.audit import chain_of
 from shared.steps.orders import LoadedOrder, order_named
 from shared.steps.store import Loaded
 
@@ -31,9 +36,13 @@ _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
 def the_ports(request: Request) -> Ports:
-    """Raises Unavailable when the stack is not up."""
+    """Whoever was admitted, their commits are in the audit trail. Raises Unavailable when the stack is not up."""
     ports: Ports = request.app.state.ports()
-    return ports
+    admitted: Admitted | None = getattr(request.state, "admitted", None)
+    if admitted is None:
+        return ports
+    trail: Trail = request.app.state.trail
+    return replace(ports, documents=trail.audited(ports, actor_of(request, admitted.person.email)))
 
 
 ThePorts = Annotated[Ports, Depends(the_ports)]
@@ -83,14 +92,24 @@ TheProject = Annotated[Project, Depends(the_project)]
 
 
 def the_analysis(
-    ports: ThePorts, project: TheProject,
+    request: Request, ports: ThePorts, project: TheProject,
     analysis: Annotated[str, Path(description="The analysis' id, its slug, or its display id.")],
 ) -> Stored:
     """By id, else by the slug's claim. What is another project's is not found, like what does not exist."""
     stored = analysis_named(ports, project, analysis)
     if stored is None:
         raise not_found(f"analysis {analysis!r} in project {project.id!r}")
+    note_what_is_read(request, stored)
     return stored
+
+
+def note_what_is_read(request: Request, stored: Stored) -> None:
+    """Of a route whose answer can be carried away: that it was asked for (HEAD carries nothing)."""
+    permission = request.app.state.permissions[id(request.scope["route"])]
+    if permission is Permission.READ_FILES and request.method != "HEAD":
+        trail: Trail = request.app.state.trail
+        project, chain = paths.project_of(stored.path), chain_of(stored.path)
+        trail.note(request, request.state.admitted.person.email, project, chain, Action.READ)
 
 
 def analysis_named(ports: Ports, project: Project, name: str) -> Stored | None:
@@ -106,13 +125,14 @@ def loaded(stored: Stored) -> Loaded:
 
 
 def the_order(
-    ports: ThePorts, project: TheProject,
+    request: Request, ports: ThePorts, project: TheProject,
     order: Annotated[str, Path(description="The order's id, its slug, or its display id.")],
 ) -> Stored:
     """As an analysis: what is another project's is not found, like what does not exist."""
     stored = order_named(ports, project.id, order)
     if stored is None:
         raise not_found(f"order {order!r} in project {project.id!r}")
+    note_what_is_read(request, stored)
     return stored
 
 

@@ -122,6 +122,7 @@ def lists_of_the_project(ask: Recorder) -> None:
 def members(ask: Recorder) -> None:
     ask.ask("PUT", "/members/{email}", {"role": "editor"}, email="eve@lab.example")
     ask.ask("GET", "/members")
+    ask.ask("GET", "/audit")
     ask.ask("GET", "/members/me")
     ask.ask("GET", "/members/{email}", email="eve@lab.example")
 

@@ -54,10 +54,16 @@ def _admitted(request: Request, access: Access, permission: Permission) -> tuple
     if permission in LEAST_ROLE:
         ports: Ports = request.app.state.ports()
         name = _name_of_the_project(request, ports, person, needed=permission is not Permission.OPERATE)
-        project = _project(ports, person, name)
+        try:
+            project = _project(ports, person, name, permission)
+        except Refusal:
+            request.app.state.trail.refused(request, person.email, None)
+            raise
         if not person.may(permission, name):
+            request.app.state.trail.refused(request, person.email, project.id if project else None)
             raise _role_needed(LEAST_ROLE[permission] if name else "superadmin")
     elif not person.may(permission):
+        request.app.state.trail.refused(request, person.email, None)
         raise _role_needed("superadmin")
     return known, Admitted(person, project, access.csrf_token(known))
 
@@ -99,9 +105,9 @@ def _name_of_the_project(request: Request, ports: Ports, person: Person, *, need
     return names[0] if names and needed else None
 
 
-def _project(ports: Ports, person: Person, name: str | None) -> Project | None:
+def _project(ports: Ports, person: Person, name: str | None, permission: Permission) -> Project | None:
     """Raises Refusal; one of which the person is no member is not found, like one that does not exist (C72)."""
-    if name is None or (name == paths.UNASSIGNED and person.superadmin):
+    if name is None or (name == paths.UNASSIGNED and person.superadmin and permission is Permission.OPERATE):
         return None
     found = find_project(ports, name)
     if found is None or not (person.superadmin or person.role_in(found.id)):

@@ -26,9 +26,10 @@ class Permission(StrEnum):
     WORK = "work"
     """Ask for analyses and orders, change, cancel and rerun them."""
     MANAGE = "manage"
-    """Members, pipelines, the audit trail."""
+    """Members and pipelines."""
     OPERATE = "operate"
-    """Rejections, dead letters, cancels: of the project that is named; of all, for superadmins, if none is."""
+    """Rejections, dead letters, cancels, the audit trail: of the project that is named; of all, for superadmins, where
+    none is."""
     EVERYTHING = "everything"
     """Superadmins alone."""
 
@@ -118,6 +119,9 @@ TABLE: Mapping[str, Permission] = {
     f"GET {API}/members/{{email}}": _P.MANAGE,
     f"PUT {API}/members/{{email}}": _P.MANAGE,
     f"DELETE {API}/members/{{email}}": _P.MANAGE,
+
+    f"GET {API}/audit": _P.OPERATE,
+    f"GET {API}/audit/export": _P.OPERATE,
 
     # -- for operators
     f"GET {API}/ops/rejections": _P.OPERATE,

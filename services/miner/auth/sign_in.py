@@ -18,6 +18,8 @@ from services.miner.auth.access import Access
 from services.miner.auth.local_issuer import TOKEN_S, LocalIssuer
 from services.miner.auth.sessions import place_in
 from services.miner.problems import Refusal
+from shared.domain import paths
+from shared.domain.audit import Action
 from shared.domain.member import Member, email_of
 from shared.ports import Documents, Order
 from shared.ports import Query as DocumentQuery
@@ -58,7 +60,8 @@ def log_in(
     if request.headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none"):
         raise Refusal(403, "csrf", "The form was not sent from a page of ours.")
     answer = RedirectResponse(place_in(next_), 303)
-    access.sessions.begin(request, answer, _email(email))
+    access.sessions.begin(request, answer, found := _email(email))
+    _note(request, found)
     return answer
 
 
@@ -75,7 +78,12 @@ def token(request: Request, wanted: Wanted) -> Token:
     access = _access(request)
     issuer = _issuer(request, access)
     email = _email(wanted.email) if wanted.email else next(iter(access.superadmins), "admin@lab.example")
+    _note(request, email)
     return Token(access_token=issuer.token(email), expires_in=TOKEN_S, email=email)
+
+
+def _note(request: Request, email: str) -> None:
+    request.app.state.trail.note(request, email, paths.UNASSIGNED, f"people/{email}", Action.SIGNED_IN)
 
 
 def _access(request: Request) -> Access:

@@ -171,6 +171,7 @@ async def _ask_the_api(ports: Ports) -> None:
         ("/projects", {}), ("/pipelines", here), ("/pipelines/calls", here), ("/analyses", here),
         ("/analyses-counts", here),
         ("/panels", here), ("/panels/x", here), ("/filters", here), ("/members", here),
+            ("/audit", here), ("/audit?document=members/ada@lab.example", here), ("/audit/export", here),
             ("/orders", here), ("/orders?status=open", here),
         *((f"/ops/{family}", scope) for family in ("rejections", "dead-letters", "cancels") for scope in ({}, here)),
         *((f"/ops/{family}/x", scope) for family in ("rejections", "dead-letters") for scope in ({}, here)),
@@ -182,6 +183,7 @@ async def _ask_the_api(ports: Ports) -> None:
         for path, headers in routes:
             answer = await client.get(path, headers=headers)
             assert answer.status_code == (404 if path.endswith("/x") else 200), (path, answer.text)
+        assert (await client.put("/members/eve@lab.example", json={"role": "viewer"}, headers=here)).status_code == 201
     shutil.rmtree(folder)
 
 
