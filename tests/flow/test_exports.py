@@ -133,6 +133,18 @@ def test_an_export_that_breaks_off_is_an_error_and_not_a_shorter_file(lab: Lab, 
             file.write_bytes(whole)
 
 
+def test_an_index_of_another_release_is_said_to_be_one(lab: Lab) -> None:
+    """C65: never rows that are read wrongly."""
+    ingest(lab, "older", text().replace(b"GT:DP\t0/1", b"GT:DP\t1/0"), TRIO)
+    built = create(lab, "Older", analyses=["older"])["cache"]["built"]
+    with lab.ports.objects.local(PROJECT, built["index"]) as file:
+        whole = file.read_bytes()
+        file.write_bytes(b"IFLOWIX1" + whole[8:-8] + b"IFLOWIX1")
+    answer = lab.client.get("/orders/older/variants/export", params={"format": "tsv"})
+    assert (answer.status_code, answer.json()["code"]) == (409, "not-built")
+    assert "another release" in answer.json()["detail"]
+
+
 @contextmanager
 def cut_behind(address: str, size: int, *, reset: bool) -> Iterator[str]:
     """The address of one connection to a server that ends behind so many bytes of the answer: by a reset, or closed as
