@@ -118,11 +118,12 @@ def lines(text: str) -> list[str]:
 
 
 @contextmanager
-def stack_over(state_dir: Path, emulators: Emulators | None = None) -> Iterator[Stack]:
+def stack_over(state_dir: Path, emulators: Emulators | None = None, **changes: Any) -> Iterator[Stack]:
     """Heals within a second or two, where the deployed one takes a minute. Embedded, or on `emulators`."""
-    settings = Settings(
-        state_dir=state_dir, port=0, reconcile_every_s=1, silent_after_s=1, unsent_after_s=1, **ACCESS,
-    )
+    settings = Settings(**{
+        "state_dir": state_dir, "port": 0, "reconcile_every_s": 1, "silent_after_s": 1, "unsent_after_s": 1, **ACCESS,
+        **changes,
+    })
     with ExitStack() as running_now:
         if emulators is None:
             up = running_now.enter_context(running(settings))

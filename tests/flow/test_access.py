@@ -263,3 +263,13 @@ def test_no_token_is_in_a_line_of_the_log_c79(stack: Stack, tmp_path_factory: py
     stack.client.get("/analyses")
     logs = [file.read_text(errors="replace") for file in stack.state_dir.rglob("*.log")]
     assert not [text for text in logs if token.rpartition(".")[2] in text or "eyJ" in text]
+
+
+def test_more_than_one_person_may_ask_for_is_429_and_says_when(tmp_path_factory: pytest.TempPathFactory) -> None:
+    with stack_over(tmp_path_factory.mktemp("limited"), rate_per_s=0.2, rate_burst=3) as limited:
+        answers = [limited.client.get("/projects") for _ in range(4)]
+        assert [answer.status_code for answer in answers] == [200, 200, 200, 429]
+        assert 1 <= int(answers[-1].headers["retry-after"]) <= 5
+        assert answers[-1].json()["code"] == "too-many-requests"
+        with limited.client_of("somebody@lab.example") as another:
+            assert another.get("/projects").status_code == 200

@@ -45,7 +45,7 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emulated]:
 
 def test_the_demo_runs_to_succeeded_and_ready(lab: Emulated) -> None:
     """`make emulators-demo`."""
-    run_demo(lab.ports, register_demo(lab.ports), lab.api, None)
+    run_demo(lab.ports, register_demo(lab.ports), lab.api, lab.token(), None)
 
 
 def test_a_request_that_is_delivered_a_hundred_times_at_once_is_one_analysis_with_one_job(lab: Emulated) -> None:
