@@ -113,7 +113,7 @@ def test_of_a_log_of_600_mb_a_page_is_held(stack: Stack) -> None:
     made = stack.submit("Endless", runtime_seconds=60)
     document = stack.until_status(made["id"], "running")
     path = log_path(Path(stack.batch_dir), document["job"]["uid"], 0)
-    stack.until(path.exists)
+    stack.until(lambda: path.exists() and b"will end" in path.read_bytes())  # the last that it writes for a minute
     size = 600 * 2**20
     os.truncate(path, size)
     with path.open("ab") as file:

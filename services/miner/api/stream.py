@@ -26,7 +26,7 @@ from services.miner.problems import documented
 from shared.domain import paths
 from shared.domain.analysis import FINAL, Status
 from shared.domain.errors import Transient
-from shared.ports import Json, Ports, Stored
+from shared.ports import Documents, Json, Ports, Stored
 
 router = APIRouter(tags=["live"])
 
@@ -67,18 +67,18 @@ class EventStream(StreamingResponse):
 
 @router.get("/analyses/events", response_class=EventStream, status_code=200, responses=_STREAM)
 async def changed_analyses(
-    request: Request, project: TheProject, person: ThePerson, ports: ThePorts, last_event_id: LastEventId = None
+    request: Request, project: TheProject, person: ThePerson, last_event_id: LastEventId = None
 ) -> EventStream:
     """For lists: `changed` with the `ids` of analyses that changed; null: any may have (as at the beginning)."""
-    return EventStream(_ids(request, ports, person, paths.analyses(project.id), project.id, last_event_id))
+    return EventStream(_ids(request, person, paths.analyses(project.id), project.id, last_event_id))
 
 
 @router.get("/orders/events", response_class=EventStream, status_code=200, responses=_STREAM)
 async def changed_orders(
-    request: Request, project: TheProject, person: ThePerson, ports: ThePorts, last_event_id: LastEventId = None
+    request: Request, project: TheProject, person: ThePerson, last_event_id: LastEventId = None
 ) -> EventStream:
     """As for analyses."""
-    return EventStream(_ids(request, ports, person, paths.orders(project.id), project.id, last_event_id))
+    return EventStream(_ids(request, person, paths.orders(project.id), project.id, last_event_id))
 
 
 @router.get("/analyses/{analysis}/events", response_class=EventStream, status_code=200, responses={
@@ -104,9 +104,9 @@ async def order_events(request: Request, stored: TheOrder, person: ThePerson, po
 
 
 async def _ids(
-    request: Request, ports: Ports, person: Person, collection: str, project: str, since: str | None
+    request: Request, person: Person, collection: str, project: str, since: str | None
 ) -> AsyncIterator[str]:
-    async with _hub(request).reading(ports.documents, collection, since=since) as reader:
+    async with _hub(request).reading(_documents(request), collection, since=since) as reader:
         async for changes in _while_seen(reader, person, project):
             if changes is None:
                 yield COMMENT
@@ -122,7 +122,7 @@ async def _states(
     """Of a document that was read before and after a change the older one is passed over."""
     collection, project = stored.path.rpartition("/")[0], paths.project_of(stored.path)
     sent: Stored | None = None
-    async with _hub(request).reading(ports.documents, collection, only=stored.id) as reader:
+    async with _hub(request).reading(_documents(request), collection, only=stored.id) as reader:
         async for changes in _while_seen(reader, person, project):
             if changes is None:
                 yield COMMENT
@@ -162,6 +162,12 @@ async def _while_seen(reader: Reader, person: Person, project: str) -> AsyncIter
                 continue
             checked = clock()
         yield await reader.next(CHECK_S)
+
+
+def _documents(request: Request) -> Documents:
+    """Not those of the request, which a feed outlives."""
+    ports: Ports = request.app.state.ports()
+    return ports.documents
 
 
 def _hub(request: Request) -> Hub:
