@@ -60,8 +60,8 @@ def answer_of(operation: dict[str, Any]) -> dict[str, Any] | None:
         found: dict[str, Any] | None = operation["responses"][status].get("content", {}).get(JSON)
         if found is not None:
             return found
-    found = operation["responses"].get("200", {}).get("content", {}).get(JSON)
-    return found
+    of_200: dict[str, Any] | None = operation["responses"].get("200", {}).get("content", {}).get(JSON)
+    return of_200
 
 
 def says_by_itself(parameter: dict[str, Any]) -> bool:
