@@ -57,25 +57,33 @@ def submit(
 @command(app, "list")
 def list_analyses(
     session: Session,
+    tab: Annotated[str | None, typer.Option(help="all, in_progress, completed, failed, cancelled or needs_attention.")]
+    = None,
     status: Annotated[list[str] | None, typer.Option(help="Repeatable: a status, or in_progress, completed, all.")]
     = None,
-    pipeline: Annotated[str | None, typer.Option(help="The pipeline's slug.")] = None,
-    version: Annotated[str | None, typer.Option(help="The pipeline's version.")] = None,
+    pipeline: Annotated[list[str] | None, typer.Option(help="Repeatable: the pipeline's slug.")] = None,
+    version: Annotated[list[str] | None, typer.Option(help="Repeatable: the pipeline's version.")] = None,
     created_from: Annotated[str | None, typer.Option(help="At or after, such as 2026-11-25T08:00:00Z.")] = None,
     created_to: Annotated[str | None, typer.Option(help="Before.")] = None,
+    finished_from: Annotated[str | None, typer.Option(help="Ended at or after.")] = None,
+    finished_to: Annotated[str | None, typer.Option(help="Ended before.")] = None,
     origin: Annotated[str | None, typer.Option(help="order, sample or compute.")] = None,
     sample: Annotated[str | None, typer.Option(help="Name of one of its samples.")] = None,
     order: Annotated[str | None, typer.Option(help="The id of the order that asked.")] = None,
+    started_by: Annotated[str | None, typer.Option(help="Who asked for it; me.")] = None,
+    rerun_of: Annotated[str | None, typer.Option(help="The id of the analysis that it runs again.")] = None,
     text: Annotated[str | None, typer.Option(help="A part of its display id.")] = None,
-    sort: Annotated[str | None, typer.Option(help="-created_at (newest first) or -run_seconds (longest first).")]
-    = None,
+    sort: Annotated[str | None, typer.Option(help="created_at, started_at, finished_at, run_seconds, cost, status or "
+                                             "pipeline; a minus before it is downwards.")] = None,
     limit: Annotated[int, typer.Option(min=1, max=200, help="The first so many.")] = 50,
     every: Annotated[bool, typer.Option("--all", help="All of them, and not only the first.")] = False,
 ) -> None:
     """The project's analyses, whoever asked for them, the newest first."""
     filters = {
-        "status": status or None, "pipeline": pipeline, "version": version, "created_from": created_from,
-        "created_to": created_to, "origin": origin, "sample": sample, "order": order, "text": text, "sort": sort,
+        "tab": tab, "status": status or None, "pipeline": pipeline or None, "version": version or None,
+        "created_from": created_from, "created_to": created_to, "finished_from": finished_from,
+        "finished_to": finished_to, "origin": origin, "sample": sample, "order": order, "started_by": started_by,
+        "rerun_of": rerun_of, "text": text, "sort": sort,
     }
     pages = session.in_project.pages("/analyses", limit=200 if every else limit, **filters)
     if every:

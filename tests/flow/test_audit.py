@@ -46,7 +46,7 @@ def test_an_analysis_tells_who_asked_for_it_from_where_and_who_cancelled_it(stac
 
 def test_members_downloads_refusals_and_sign_ins_are_told(stack: Stack) -> None:
     project = stack.add_project("audited")
-    analysis = plant(stack, an_old_one(project, "Files"))
+    analysis, other = (plant(stack, an_old_one(project, name)) for name in ("Files", "In an archive"))
     stack.ports.objects.write(project, f"{analysis.folder}a.txt", b"hello")
     here = {"X-Project-ID": project}
     stack.client.put("/members/vic@lab.example", json={"role": "viewer"}, headers=here)
@@ -55,6 +55,7 @@ def test_members_downloads_refusals_and_sign_ins_are_told(stack: Stack) -> None:
             part = vic.get(f"/analyses/{analysis.slug}/outputs/a.txt", headers={"Range": "bytes=1-2"})
             assert part.status_code == 206
         assert vic.post(f"/analyses/{analysis.id}/cancel").status_code == 403
+        assert vic.get("/archives", params={"analysis": [other.slug]}).status_code == 200
     stack.client.delete("/members/vic@lab.example", headers=here)
     assert [(e["action"], e["before"], e["after"]) for e in trail(stack, "members/vic@lab.example", project)] == [
         ("created", {}, {"email": "vic@lab.example", "role": "viewer"}),
@@ -63,6 +64,9 @@ def test_members_downloads_refusals_and_sign_ins_are_told(stack: Stack) -> None:
     (read,) = trail(stack, f"analyses/{analysis.id}", project)
     assert (read["by"], read["action"]) == ("vic@lab.example", "read")
     assert read["detail"].endswith("/outputs/a.txt")
+    (archived,) = trail(stack, f"analyses/{other.id}", project)
+    told = (archived["by"], archived["action"], archived["detail"])
+    assert told == ("vic@lab.example", "read", "GET /api/v1/archives")
     (refused,) = trail(stack, "people/vic@lab.example", project)
     assert (refused["action"], refused["detail"]) == ("refused", f"POST /api/v1/analyses/{analysis.id}/cancel")
     assert stack.iflow("login", "new@lab.example", XDG_CONFIG_HOME=str(stack.state_dir / "config")).exit_code == 0

@@ -159,6 +159,20 @@ def test_a_status_lists_only_its_own_in_one_word_c95(stack: Stack, iflow: Iflow)
     assert printed == answer.json()
 
 
+def test_the_list_takes_each_filter_of_the_api(stack: Stack, iflow: Iflow) -> None:
+    project = stack.add_project("filtered")
+    many(stack, project, 2, "good")
+    many(stack, project, 1, "bad", Status.FAILED)
+    (bad,) = json.loads(iflow("analyses", "list", "-p", project, "--tab", "failed", "--json").stdout)["items"]
+    by, ended = bad["created_by"], bad["finished_at"]
+    for options in (["--tab", "needs_attention"], ["--status", "failed", "--started-by", by, "--sort", "-cost"],
+                    ["--tab", "failed", "--finished-from", ended, "--pipeline", bad["pipeline"]["slug"]]):
+        found = json.loads(iflow("analyses", "list", "-p", project, *options, "--json").stdout)["items"]
+        assert [each["id"] for each in found] == [bad["id"]], options
+    for options in (["--started-by", "nobody@lab.example"], ["--rerun-of", bad["id"]], ["--finished-to", "2001-01-01"]):
+        assert json.loads(iflow("analyses", "list", "-p", project, *options, "--json").stdout)["items"] == [], options
+
+
 def test_all_pages_are_listed_on_request(stack: Stack, iflow: Iflow) -> None:
     project = stack.add_project("all-pages")
     many(stack, project, 250, "one")

@@ -8,7 +8,14 @@ from fastapi import APIRouter, Header, Query, Request
 from fastapi.responses import Response, StreamingResponse
 
 from services.miner.archive import archive_of
-from services.miner.context import TheAnalysis, ThePorts, TheProject, analysis_named, loaded
+from services.miner.context import (
+    TheAnalysis,
+    ThePorts,
+    TheProject,
+    analysis_named,
+    loaded,
+    note_what_is_read,
+)
 from services.miner.problems import documented, not_found
 from services.miner.ranges import Span, headers_of, span_of
 from shared.domain.analysis import Analysis
@@ -53,6 +60,7 @@ def archive_of_several(
         stored = analysis_named(ports, project, name)
         if stored is None:
             raise not_found(f"analysis {name!r} in project {project.id!r}")
+        note_what_is_read(request, stored)
         found[stored.id] = loaded(stored).analysis
     return _sent(request, ports, list(found.values()), f"{project.id}-analyses.tar", range_, if_range)
 
