@@ -71,7 +71,8 @@ class OpenCaches:
         except IndexBroken:
             local.close()
             raise Refusal(409, "not-built", f"The variants of {subject.name!r} were joined by another release of this "
-                          "program; they can be read once they have been joined anew") from None
+                          "program; join them anew with `iflow orders rebuild ORDER`, or for an analysis alone with "
+                          "`iflow analyses ingest ANALYSIS --force`") from None
         held = _Held(OrderQueries(index, subject.built.version), local, ports)
         with self._lock:
             self._open[key] = held
