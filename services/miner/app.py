@@ -36,6 +36,9 @@ from services.miner.auth.trail import Trail
 from services.miner.links import Links
 from services.miner.live import Hub
 from services.miner.observed import Observed
+from services.miner.pages import analyses as analyses_page
+from services.miner.pages import api_docs, home, static_files
+from services.miner.pages.rendering import render_problem, wants_page
 from shared import runtime
 from shared.ports import Ports
 from shared.runtime import Settings, set_up_logs
@@ -59,14 +62,14 @@ def create_app(ports: Callable[[], Ports] = runtime.ports, settings: Settings | 
     """
     app = FastAPI(
         title="iflow", version="1.0.0", description=DESCRIPTION, separate_input_output_schemas=False,
-        redirect_slashes=False, dependencies=[Depends(guard)],
+        redirect_slashes=False, dependencies=[Depends(guard)], docs_url=None, redoc_url=None,
     )
     app.state.ports = ports
     app.state.live = Hub()
     app.state.links = Links()
     chosen = settings or Settings()
     app.state.access, app.state.trail = Access(chosen, ports), Trail(ports, chosen.proxies_before)
-    problems.install(app)
+    problems.install(app, wants_page, render_problem)
     app.add_middleware(SecurityHeaders)
     app.add_middleware(Observed)
     api = APIRouter(prefix="/api/v1")
@@ -79,6 +82,8 @@ def create_app(ports: Callable[[], Ports] = runtime.ports, settings: Settings | 
     api.include_router(variants.details)
     app.include_router(api)
     app.include_router(sign_in.router)
+    for area in (home, static_files, api_docs, analyses_page):
+        app.include_router(area.router)
     app.add_api_route("/healthz", health, tags=["health"])
     app.state.permissions = of_routes(app.routes)
     app.openapi = lambda: openapi.describe(app)  # type: ignore[method-assign]

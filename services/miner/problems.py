@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from fastapi import FastAPI, Request
@@ -160,14 +160,16 @@ def _of_the_framework(error: HTTPException) -> Refusal:
     return Refusal(error.status_code, code, str(error.detail), headers=error.headers)
 
 
-def install(app: FastAPI) -> None:
-    """Every error that leaves a route, as problem details."""
+def install(
+    app: FastAPI, wants_page: Callable[[Request], bool], page: Callable[[Request, Refusal], Response]
+) -> None:
+    """Every error that leaves a route, as problem details; for whoever `wants_page`, as a `page`."""
 
     def respond(request: Request, error: Exception) -> Response:
         refusal = refusal_of(error)
         if refusal.status == 500:
             log.error("a request failed", exc_info=error)
-        return answer(request, refusal)
+        return page(request, refusal) if wants_page(request) else answer(request, refusal)
 
     for kind in (Refusal, Permanent, Transient, RequestValidationError, HTTPException, Exception):
         app.add_exception_handler(kind, respond)

@@ -12,9 +12,6 @@ PAGES = (
 FILES = "sandbox; default-src 'none'; frame-ancestors 'self'"
 """Of a file that somebody put into a bucket: should a browser show it, it is nobody's page and runs nothing."""
 
-API_DOCS = ("/docs", "/redoc")
-"""FastAPI's own pages, which load their scripts from elsewhere; nothing of a tenant is in them."""
-
 
 class SecurityHeaders:
     """An answer that has one of these headers already keeps its own."""
@@ -37,9 +34,8 @@ def _headers(scope: Scope, answer: MutableHeaders) -> dict[str, str]:
     found = {
         "X-Content-Type-Options": "nosniff", "Referrer-Policy": "same-origin", "X-Frame-Options": "SAMEORIGIN",
         "Cross-Origin-Opener-Policy": "same-origin", "Cross-Origin-Resource-Policy": "same-origin",
+        "Content-Security-Policy": FILES if "content-disposition" in answer else PAGES,
     }
-    if not scope["path"].startswith(API_DOCS):
-        found["Content-Security-Policy"] = FILES if "content-disposition" in answer else PAGES
     if not scope["path"].startswith("/static/"):
         found["Cache-Control"] = "no-cache, private"
     if scope.get("scheme") == "https":

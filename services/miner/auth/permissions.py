@@ -50,16 +50,19 @@ TABLE: Mapping[str, Permission] = {
     "GET /healthz": _P.PUBLIC,
     "GET /openapi.json": _P.PUBLIC,
     "GET /docs": _P.PUBLIC,
-    "GET /docs/oauth2-redirect": _P.PUBLIC,
-    "GET /redoc": _P.PUBLIC,
     f"GET {API}/files/{{bucket}}/{{path}}": _P.PUBLIC,  # by a signed address only
     "GET /login": _P.PUBLIC,
     "POST /login": _P.PUBLIC,
     "POST /login/token": _P.PUBLIC,
     "POST /logout": _P.SIGNED_IN,
+    "GET /": _P.PUBLIC,
+    "GET /static/{path}": _P.PUBLIC,
     f"GET {API}/projects": _P.SIGNED_IN,
     f"POST {API}/projects": _P.EVERYTHING,
     f"POST {API}/events": _P.EVERYTHING,
+
+    # -- pages
+    "GET /analyses": _P.SEE,
 
     # -- analyses
     f"GET {API}/analyses": _P.SEE,

@@ -6,17 +6,17 @@ Where the settings name an issuer or IAP, or on google, none of this is there.
 from __future__ import annotations
 
 import ipaddress
-from html import escape
 from typing import Annotated
 
 from fastapi import APIRouter, Form, Query, Request
-from fastapi.responses import HTMLResponse, RedirectResponse, Response
+from fastapi.responses import RedirectResponse, Response
 from pydantic import BaseModel
 from pydantic import Field as In
 
 from services.miner.auth.access import Access
 from services.miner.auth.local_issuer import TOKEN_S, LocalIssuer
 from services.miner.auth.sessions import place_in
+from services.miner.pages.rendering import render
 from services.miner.problems import Refusal
 from shared.domain import paths
 from shared.domain.audit import Action
@@ -46,7 +46,8 @@ def login_page(request: Request, next_: Annotated[str, Query(alias="next", max_l
     """Whom one may be, by a button each, or by an e-mail address."""
     access = _access(request)
     _issuer(request, access)
-    return HTMLResponse(_page(_people(access, request.app.state.ports().documents), place_in(next_)))
+    people = _people(access, request.app.state.ports().documents)
+    return render(request, "login.html", people=people, next=place_in(next_))
 
 
 @router.post("/login")
@@ -123,22 +124,3 @@ def _people(access: Access, documents: Documents) -> dict[str, str]:
         member = Member.from_document(stored.data)
         found.setdefault(member.email, f"{member.role} of {member.project}")
     return found
-
-
-def _page(people: dict[str, str], next_: str) -> str:
-    """Without a script or a style of its own, as the policy wants it."""
-    buttons = "".join(
-        f'<li><button name="email" value="{escape(email)}">{escape(email)}</button> {escape(what)}</li>'
-        for email, what in people.items()
-    )
-    hidden = f'<input type="hidden" name="next" value="{escape(next_)}">'
-    return f"""<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
-<title>Sign in · iflow</title></head>
-<body><main><h1>Sign in</h1>
-<p>This is a local stack: be whom you like. Deployed, the laboratory's own sign-in stands here.</p>
-<form method="post" action="/login">{hidden}<ul>{buttons}</ul></form>
-<form method="post" action="/login">{hidden}
-<label for="email">Another e-mail address</label>
-<input id="email" name="email" type="email" required autocomplete="email"> <button>Sign in</button></form>
-</main></body></html>"""

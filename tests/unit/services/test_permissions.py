@@ -28,7 +28,7 @@ def test_an_app_with_a_route_that_the_table_does_not_know_is_not_made() -> None:
 
 def test_a_line_without_a_route_is_a_slip_too() -> None:
     with pytest.raises(TableIncomplete, match="lines without a route"):
-        of_routes(FastAPI().routes)
+        of_routes(FastAPI(docs_url=None, redoc_url=None).routes)
 
 
 def test_a_route_past_the_guard_must_be_public() -> None:

@@ -1,0 +1,23 @@
+"""`stack`: one whole stack for the pages of a module; `browser`: one Chromium for a test process."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from playwright.sync_api import Browser
+
+from tests.flow.stack import Stack, stack_over
+from tests.pages.browser import browser_started
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    with browser_started() as browser:
+        yield browser
+
+
+@pytest.fixture(scope="module")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    with stack_over(tmp_path_factory.mktemp("stack")) as up:
+        yield up
