@@ -17,7 +17,7 @@ from services.cli.api import name_in_path
 from services.cli.downloads import Progress, fetch
 from services.cli.exits import OF_STATUS, Exit, Failed
 from services.cli.following import Patience, TimedOut, ended, follow, follow_log
-from services.cli.requests import Options, request_of
+from services.cli.requests import Options, input_of, request_of, sample_of
 from services.cli.session import Session, command, say
 
 app = typer.Typer(no_args_is_help=True, help="Analyses: ask for one, follow it, use what it left.")
@@ -175,9 +175,21 @@ def rerun(
     session: Session, analysis: Analysis,
     display_id: Annotated[str | None, typer.Option("--display-id", "-d", help="Of the new one; else `… rerun 2`.")]
     = None,
+    inputs: Annotated[list[str] | None, typer.Option("--input", "-i", metavar="NAME=VALUE", help="Repeatable: one that "
+                                                     "differs; null takes it away.")] = None,
+    version: Annotated[str | None, typer.Option(help="Of the pipeline, or latest.", show_default="as then")] = None,
+    samples: Annotated[list[str] | None, typer.Option("--sample", "-s", metavar="NAME[:ROLE[:SEX]]", help="Repeatable: "
+                                                      "in the place of all the old ones.")] = None,
 ) -> None:
-    """Run it again: a new analysis with the same inputs and the version that was run then. Prints its id."""
-    body = {"display_id": display_id} if display_id else {}
+    """Run it again: a new analysis with the same inputs and the version that was run then, but for what is given.
+
+    Prints its id.
+    """
+    given = {
+        "display_id": display_id, "version": version, "inputs": dict(input_of(text) for text in inputs or []) or None,
+        "samples": [sample_of(text) for text in samples or []] or None,
+    }
+    body = {name: value for name, value in given.items() if value is not None}
     found = session.in_project.post(f"{_path(analysis)}/rerun", key=str(uuid.uuid4()), json=body)
     _print_accepted(session, found)
 

@@ -35,7 +35,7 @@ def request_of(file: Path | None, options: Options) -> dict[str, Any]:
         "samples": [sample_of(text) for text in options.samples] or None,
     }
     body.update({name: value for name, value in given.items() if value is not None})
-    body["inputs"] = {**_mapping(body.get("inputs", {})), **dict(_input(text) for text in options.inputs)}
+    body["inputs"] = {**_mapping(body.get("inputs", {})), **dict(input_of(text) for text in options.inputs)}
     return body
 
 
@@ -45,7 +45,7 @@ def _mapping(found: Any) -> dict[str, Any]:
     return found
 
 
-def _input(text: str) -> tuple[str, Any]:
+def input_of(text: str) -> tuple[str, Any]:
     """The value is JSON where it is valid JSON, and else the text itself: `exit_code=3`, `vcf=samples/x/calls.vcf`."""
     name, equals, value = text.partition("=")
     if not equals or not name:

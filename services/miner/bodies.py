@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Self
+from typing import Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -10,6 +10,7 @@ from shared.domain.member import Role
 from shared.domain.order import OrderStatus
 from shared.domain.panel import PanelKind
 from shared.domain.project import Project
+from shared.domain.request import Samples, Version
 from shared.ports import Ports
 from shared.runtime import LOCAL_PROJECT
 
@@ -52,6 +53,11 @@ class Rerun(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     display_id: str | None = Field(default=None, description="Of the new one; else the old one's and `rerun 2`, 3, ...")
+    inputs: dict[str, Any] = Field(
+        default_factory=dict, description="Those that differ, each in the place of the old one; null takes it away."
+    )
+    version: Version | None = Field(default=None, description="Of the pipeline; else the one that was run then.")
+    samples: Samples | None = Field(default=None, max_length=200, description="In the place of all the old ones.")
 
 
 class OrderTransition(BaseModel):

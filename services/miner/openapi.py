@@ -30,8 +30,7 @@ NEW_ANALYSIS = {
     "display_id": "WGS 12/A", "pipeline": "vcf-normalize", "inputs": {"vcf": "samples/trio/uploads/trio.vcf.gz"},
     "samples": [{"name": "HG002", "role": "proband", "sex": "male"}],
 }
-
-
+RERUN = {"display_id": "WGS 12/A repeated", "version": "latest", "inputs": {"split_multiallelics": True}}
 NEW_ORDER = {"display_id": "O-2026-17", "analyses": ["wgs-12-a"], "priority": "urgent"}
 
 

@@ -23,7 +23,7 @@ from shared.domain.job import JobSpec, Runnable
 from shared.domain.lifecycle import entered
 from shared.domain.pipeline import Pipeline
 from shared.domain.project import Project
-from shared.domain.request import SubmitRequest
+from shared.domain.request import Sample, SubmitRequest
 
 MOUNT = "/mnt/disks/project"
 """Where a task finds the project bucket as a folder."""
@@ -99,13 +99,16 @@ def _size(value: Any) -> int:
 
 
 def rerun_request(
-    analysis: Analysis, inputs: Mapping[str, Any], *, request_id: str, display_id: str, by: str
+    analysis: Analysis, inputs: Mapping[str, Any], *, request_id: str, display_id: str, by: str,
+    version: str | None = None, samples: tuple[Sample, ...] | None = None,
 ) -> SubmitRequest:
-    """The same inputs (whole) and samples under a new id, with the version that was run and not the newest (C06)."""
+    """The old samples under a new id, with the version that was run and not the newest (C06), unless others are given.
+    `inputs` are whole."""
     return SubmitRequest(
         request_id=request_id, project=analysis.project, display_id=display_id,
-        pipeline=analysis.pipeline.slug, version=analysis.pipeline.version, inputs=dict(inputs),
-        samples=analysis.samples, origin=analysis.origin, order_id=analysis.order_id, requested_by=by,
+        pipeline=analysis.pipeline.slug, version=version or analysis.pipeline.version, inputs=dict(inputs),
+        samples=analysis.samples if samples is None else samples, origin=analysis.origin,
+        order_id=analysis.order_id, requested_by=by,
     )
 
 

@@ -73,6 +73,11 @@ def told_apart(samples: tuple[Sample, ...]) -> tuple[Sample, ...]:
     return samples
 
 
+Samples = Annotated[tuple[Sample, ...], AfterValidator(told_apart)]
+Version = Annotated[str, Field(pattern=r"^(latest|\d+\.\d+\.\d+)$")]
+"""Of a pipeline: three numbers, or the newest."""
+
+
 class Origin(StrEnum):
     """Where the request was made."""
 
@@ -98,11 +103,9 @@ class SubmitRequest(BaseModel):
     pipeline: str = Field(
         pattern=r"^[a-z0-9][a-z0-9-]{0,62}$", description="The pipeline's slug, such as germline-calls."
     )
-    version: str = Field(
-        default="latest", pattern=r"^(latest|\d+\.\d+\.\d+)$", description="Three numbers, or latest."
-    )
+    version: Version = Field(default="latest", description="Three numbers, or latest.")
     inputs: dict[str, Any] = Field(description="Valid against the pipeline's JSON Schema.")
-    samples: Annotated[tuple[Sample, ...], AfterValidator(told_apart)] = Field(default=(), max_length=200)
+    samples: Samples = Field(default=(), max_length=200)
     origin: Origin = Field(default=Origin.COMPUTE)
     order_id: Text | None = Field(
         default=None, max_length=120, validate_default=True, description="The order that asked, if one did."

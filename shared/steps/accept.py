@@ -22,8 +22,8 @@ def accept(
 ) -> Loaded:
     """The request's document, new or found. Raises RequestRefused with every reason.
 
-    A rerun runs the frozen definition of `rerun_of`, not what the registry says now. `to_be_started` is for callers
-    that do not start the job themselves: the command to do so is committed with the document, in its outbox.
+    A rerun of the same version runs the frozen definition of `rerun_of`, not what the registry says. `to_be_started` is
+    for callers that do not start the job themselves: the command to is committed with the document, in its outbox.
     """
     for _ in range(ATTEMPTS):
         if found := _already_there(ports, request):
@@ -75,7 +75,10 @@ def _checked(ports: Ports, request: SubmitRequest, source: str, rerun_of: Analys
         raise RequestRefused((Reason(
             field="project", message=f"there is no project {request.project!r}; register it or mend the name"
         ),))
-    pipeline = Pipeline.model_validate(rerun_of.pipeline.definition) if rerun_of else _pipeline(ports, request)
+    if rerun_of and request.version == rerun_of.pipeline.version:
+        pipeline = Pipeline.model_validate(rerun_of.pipeline.definition)
+    else:
+        pipeline = _pipeline(ports, request)
     reasons = validate_inputs(pipeline, request.inputs)
     files, about_files = _files(ports, project, pipeline, request) if not reasons else ((), [])
     if reasons := [*reasons, *about_files]:

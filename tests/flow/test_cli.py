@@ -89,6 +89,9 @@ def test_a_rerun_prints_the_new_ones_id(stack: Stack, iflow: Iflow) -> None:
     result = iflow("analyses", "rerun", "run-me-again")
     assert result.exit_code == Exit.DONE
     assert stack.document(result.stdout.strip())["rerun_of"] == old["id"]
+    changed = iflow("analyses", "rerun", "run-me-again", "-i", "exit_code=4", "-s", "S1:tumor", "--version", "1.0.0")
+    new = stack.document(changed.stdout.strip())
+    assert (new["inputs"]["exit_code"], new["samples"][0]["role"]) == (4, "tumor")
 
 
 # -- waiting ------------------------------------------------------------------------------------------------------

@@ -267,6 +267,27 @@ def test_reruns_are_numbered_and_a_repeated_one_finds_its_own(stack: Stack) -> N
     assert (taken.status_code, taken.json()["reasons"][0]["field"]) == (422, "display_id")
 
 
+def test_a_rerun_differs_in_what_is_asked_for_and_in_nothing_else(stack: Stack) -> None:
+    old = stack.submit("Changed", exit_code=3, samples=[{"name": "S1", "role": "proband"}])
+    _register_newer(stack, old["pipeline"]["definition"])
+
+    def again(**body: object) -> httpx.Response:
+        return stack.client.post(f"/analyses/{old['id']}/rerun", json=body)
+
+    new = again(inputs={"exit_code": 0, "log_lines": ["one"]}, samples=[{"name": "S2"}], version="latest").json()
+    assert new["inputs"] == {"exit_code": 0, "runtime_seconds": 0, "log_lines": ["one"]}
+    assert ([sample["name"] for sample in new["samples"]], new["pipeline"]["version"]) == (["S2"], "9.0.0")
+    assert new["rerun_of"] == old["id"]
+    without = stack.client.post(f"/analyses/{new['id']}/rerun", json={"inputs": {"log_lines": None}}).json()
+    assert (without["inputs"], without["pipeline"]) == ({"exit_code": 0, "runtime_seconds": 0}, new["pipeline"])
+    for body, field in (
+        ({"inputs": {"exit_code": 999}}, "inputs.exit_code"), ({"inputs": {"exit_code": None}}, "inputs.exit_code"),
+        ({"version": "7.7.7"}, "pipeline"), ({"version": "newest"}, "version"), ({"samples": [{}]}, "samples[0].name"),
+    ):
+        refused = again(**body)
+        assert (refused.status_code, refused.json()["reasons"][0]["field"]) == (422, field), body
+
+
 def test_every_query_of_the_api_is_one_that_an_index_answers(stack: Stack) -> None:
     """Equality filters are merged by Firestore, so one index for each with the sort is what it takes."""
     from shared.topology import topology

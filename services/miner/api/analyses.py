@@ -8,6 +8,7 @@ from fastapi import APIRouter, Query, Response
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel
 
+from services.miner.asking import ask_for_cancel, ask_for_new, ask_for_rerun
 from services.miner.bodies import Rerun
 from services.miner.context import (
     TheAnalysis,
@@ -25,19 +26,14 @@ from services.miner.context import (
 from services.miner.cursors import decode_cursor, encode_cursor, slice_of
 from services.miner.etags import NOT_MODIFIED, IfNoneMatch, answered, document
 from services.miner.listing import AnalysisPage, Filters, TabCounts, list_page, tab_counts
-from services.miner.openapi import NEW_ANALYSIS, request_body
+from services.miner.openapi import NEW_ANALYSIS, RERUN, request_body
 from services.miner.problems import Refusal, documented
-from shared.domain import paths
 from shared.domain.analysis import Analysis, Metrics, Status
 from shared.domain.events import EventType, event_about
-from shared.domain.lifecycle import request_cancel
 from shared.domain.part import Change
-from shared.domain.request import parse_request
-from shared.ports import Ports
-from shared.steps.accept import accept
-from shared.steps.announce import announce, message_of
-from shared.steps.rerun import rerun
-from shared.steps.store import Loaded, as_stored, decide, load
+from shared.steps.announce import message_of
+from shared.steps.rerun import Changes
+from shared.steps.store import Loaded
 
 router = APIRouter(prefix="/analyses", tags=["analyses"])
 SOURCE = "REST"
@@ -73,9 +69,7 @@ def _location(analysis: Analysis) -> str:
 def create(project: TheProject, ports: ThePorts, person: ThePerson, key: TheKey, body: TheBody) -> Response:
     """Asks for an analysis. The answer comes once it is stored: it can be read at once, and will be started."""
     fields = {**body, "requested_by": requested_by(person, body), "project": project.id}
-    request = parse_request({"request_id": key or ports.new_id(), **fields})
-    repeated = ports.documents.get(paths.analysis_doc(project.id, request.analysis_id)) is not None
-    found = _announced(ports, accept(ports, request, source=SOURCE, to_be_started=True))
+    found, repeated = ask_for_new(ports, {"request_id": key or ports.new_id(), **fields}, source=SOURCE)
     return _whole(found, 200 if repeated else 201, Location=_location(found.analysis))
 
 
@@ -128,37 +122,28 @@ def get_metrics(stored: TheAnalysis, if_none_match: IfNoneMatch = None) -> Respo
                         **documented(400, 404, 409, 503)})
 def cancel(stored: TheAnalysis, ports: ThePorts, caller: TheCaller) -> Response:
     """Notes who asked; Batch is asked from there on, and `cancelled` it is when Batch confirms. Again adds nothing."""
-    found, _ = decide(
-        ports.documents, stored.path, lambda current: request_cancel(current, caller, ports.clock()),
-        known=loaded(stored),
-    )
-    analysis = found.analysis
-    if analysis.status is Status.CANCELLED:
-        return _whole(found)
-    if analysis.status.final:
-        raise Refusal(
-            409, "already-final", f"Analysis {analysis.display_id!r} is {analysis.status} already; "
-            "only one that is queued or running can be cancelled.", analysis_status=analysis.status,
-        )
-    return _whole(_announced(ports, found), 202)
+    found = ask_for_cancel(ports, loaded(stored), by=caller)
+    return _whole(found, 200 if found.analysis.status is Status.CANCELLED else 202)
 
 
 @router.post(
     "/{analysis}/rerun", status_code=201, response_model=Analysis,
-    openapi_extra=request_body("Rerun", {"display_id": "WGS 12/A repeated"}, required=False),
+    openapi_extra=request_body("Rerun", RERUN, required=False),
     responses={200: {"model": Analysis, "description": "This rerun was asked for before."},
                **documented(400, 404, 413, 422, 503)},
 )
 def run_again(
     stored: TheAnalysis, ports: ThePorts, caller: TheCaller, key: TheKey, body: TheOptionalBody
 ) -> Response:
-    """A new analysis with the same inputs and the definition that was run then. The old one stays as it is."""
+    """A new analysis with the inputs, samples and definition that were run then, but for what the body changes. The old
+    one stays as it is."""
     old = loaded(stored).analysis
     wanted = parse(Rerun, body)
-    request_id = key or ports.new_id()
-    repeated = ports.documents.get(paths.analysis_doc(old.project, paths.analysis_id(old.project, request_id)))
-    found = rerun(ports, old, request_id=request_id, display_id=wanted.display_id, by=caller, source=SOURCE)
-    return _whole(_announced(ports, found), 200 if repeated else 201, Location=_location(found.analysis))
+    found, repeated = ask_for_rerun(
+        ports, old, request_id=key or ports.new_id(), display_id=wanted.display_id, by=caller, source=SOURCE,
+        changes=Changes(wanted.inputs, wanted.version, wanted.samples),
+    )
+    return _whole(found, 200 if repeated else 201, Location=_location(found.analysis))
 
 
 @router.post("/{analysis}/ingest", status_code=202, responses=documented(400, 404, 409, 503))
@@ -180,11 +165,3 @@ def ingest_again(
     return IngestAsked(
         analysis_id=analysis.id, message_id=ports.bus.publish(command.type.topic, message_of(command))
     )
-
-
-def _announced(ports: Ports, found: Loaded) -> Loaded:
-    """Publishes what was committed, and reads the document as it is then. What the bus does not take stays `unsent`."""
-    if not found.analysis.unsent:
-        return found
-    announce(ports.documents, ports.bus, as_stored(found))
-    return load(ports.documents, found.analysis.doc_path)
