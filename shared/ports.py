@@ -149,6 +149,15 @@ class Bus(Protocol):
 # -- objects ------------------------------------------------------------------------------------------------------
 
 
+class Level(NamedTuple):
+    """What lies directly behind a prefix: folders, with their slash, and files, both in order of path. `next` is the
+    mark of the next part, None where there is none."""
+
+    folders: tuple[str, ...]
+    files: tuple[FileSeen, ...]
+    next: str | None
+
+
 class Objects(Protocol):
     """Paths are relative to `bucket`, never absolute, never with `..`."""
 
@@ -156,6 +165,9 @@ class Objects(Protocol):
 
     def list(self, bucket: str, prefix: str) -> Iterator[FileSeen]:
         """In order of path."""
+
+    def level(self, bucket: str, prefix: str, *, after: str = "", limit: int = 200) -> Level:
+        """Without what lies in the folders. `after` is a `next` of the same prefix; `limit` is of folders and files."""
 
     def read(self, bucket: str, path: str, *, start: int = 0, length: int | None = None) -> bytes:
         """Raises NotFound."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 from pathlib import Path
+from typing import Any
 
 import google_crc32c
 import pytest
@@ -46,6 +47,31 @@ def test_what_is_not_there(objects: Objects) -> None:
 def test_a_part_is_read(objects: Objects, start: int, length: int | None, found: bytes) -> None:
     objects.write("b", "x", b"0123456789")
     assert objects.read("b", "x", start=start, length=length) == found
+
+
+def test_a_level_is_what_lies_directly_behind_a_prefix_in_parts(objects: Objects) -> None:
+    for path in ("a.txt", "s/1/x", "s/1/y", "s/2/z", "s/b", "s/c", "s2/x", "sx"):
+        objects.write("b", path, b"1")
+
+    def level(prefix: str, **how: Any) -> tuple[list[str], list[str]]:
+        found = objects.level("b", prefix, **how)
+        return list(found.folders), [file.path for file in found.files]
+
+    assert level("") == (["s/", "s2/"], ["a.txt", "sx"])
+    assert level("s/") == (["s/1/", "s/2/"], ["s/b", "s/c"])
+    assert level("s") == (["s/", "s2/"], ["sx"])
+    assert level("s/1/") == ([], ["s/1/x", "s/1/y"])
+    assert level("none/") == level("s/1/x/") == ([], [])
+    assert objects.level("other", "").next is None
+    seen: list[str] = []
+    mark: str | None = ""
+    while mark is not None:
+        part = objects.level("b", "s/", after=mark, limit=3)
+        seen, mark = [*seen, *part.folders, *(file.path for file in part.files)], part.next
+    assert sorted(seen) == ["s/1/", "s/2/", "s/b", "s/c"]
+    for escape in ("/", "/etc/", "../", "s/../../", "s//"):
+        with pytest.raises(Permanent):
+            objects.level("b", escape)
 
 
 def test_each_write_has_a_greater_generation(objects: Objects) -> None:

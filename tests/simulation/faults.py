@@ -17,6 +17,7 @@ from shared.ports import (
     Bus,
     Documents,
     Engine,
+    Level,
     LogPart,
     Logs,
     LogTail,
@@ -184,6 +185,10 @@ class FaultyObjects:
 
     def list(self, bucket: str, prefix: str) -> Iterator[FileSeen]:
         return iter(self.faults.call("objects.list", prefix, lambda: [*self.inner.list(bucket, prefix)]))
+
+    def level(self, bucket: str, prefix: str, *, after: str = "", limit: int = 200) -> Level:
+        effect = lambda: self.inner.level(bucket, prefix, after=after, limit=limit)  # noqa: E731
+        return self.faults.call("objects.level", prefix, effect)
 
     def read(self, bucket: str, path: str, *, start: int = 0, length: int | None = None) -> bytes:
         effect = lambda: self.inner.read(bucket, path, start=start, length=length)  # noqa: E731

@@ -20,9 +20,11 @@ from pathlib import Path
 import google_crc32c
 
 from shared.adapters.embedded.signed import signed_path
+from shared.adapters.levels import level_of
 from shared.domain import paths
 from shared.domain.errors import Conflict, NotFound, Permanent, Unavailable
 from shared.domain.files import FileSeen
+from shared.ports import Level
 
 HIDDEN = ".iflow-"
 """Names that begin so are ours (locks, files being written) and never listed."""
@@ -50,6 +52,18 @@ class DirectoryObjects:
         for path in found:
             if path.startswith(prefix) and not path.rpartition("/")[2].startswith(HIDDEN):
                 yield _seen(base / path, path)
+
+    def level(self, bucket: str, prefix: str, *, after: str = "", limit: int = 200) -> Level:
+        if prefix:
+            self._file(bucket, prefix.removesuffix("/"))
+        head, slash, start = prefix.rpartition("/")
+        folder = self._root / bucket / head
+        found = {
+            head + slash + entry.name + ("/" if entry.is_dir() else ""): Path(entry.path)
+            for entry in (os.scandir(folder) if folder.is_dir() else ())
+            if entry.name.startswith(start) and not entry.name.startswith(HIDDEN) and not entry.is_symlink()
+        }
+        return level_of(found, lambda path: _seen(found[path], path), after, limit)
 
     def read(self, bucket: str, path: str, *, start: int = 0, length: int | None = None) -> bytes:
         try:

@@ -35,6 +35,7 @@ from shared.adapters.google.addresses import UrlOf, plain_urls, signed_urls
 from shared.domain import paths
 from shared.domain.errors import Conflict, NotFound, Permanent, Transient, Unavailable
 from shared.domain.files import FileSeen
+from shared.ports import Level
 from shared.scratch import scratch
 
 REPEATS = 2
@@ -100,6 +101,24 @@ class StorageObjects:
                 raise _failed("list", bucket, prefix, error) from error
         except _FAILURES as error:
             raise _failed("list", bucket, prefix, error) from error
+
+    def level(self, bucket: str, prefix: str, *, after: str = "", limit: int = 200) -> Level:
+        if prefix:
+            _checked(prefix.removesuffix("/"))
+        try:
+            found = self._client.list_blobs(
+                self._named(bucket), prefix=prefix or None, delimiter="/", max_results=limit, page_token=after or None,
+                fields=f"prefixes,{_FIELDS}", retry=Tries().retry, timeout=self._timeout_s,
+            )
+            page = next(found.pages, ())
+            files = tuple(_seen(blob) for blob in page if not blob.name.endswith("/"))
+        except NoSuchObject as error:
+            if self._is_there(bucket):
+                raise _failed("list", bucket, prefix, error) from error
+            return Level((), (), None)
+        except _FAILURES as error:
+            raise _failed("list", bucket, prefix, error) from error
+        return Level(tuple(sorted(found.prefixes)), files, found.next_page_token)
 
     def read(self, bucket: str, path: str, *, start: int = 0, length: int | None = None) -> bytes:
         if length == 0:

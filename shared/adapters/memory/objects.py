@@ -12,10 +12,11 @@ from urllib.parse import quote
 
 import google_crc32c
 
+from shared.adapters.levels import level_of
 from shared.domain import paths
 from shared.domain.errors import Conflict, NotFound, Permanent
 from shared.domain.files import FileSeen
-from shared.ports import Clock
+from shared.ports import Clock, Level
 
 
 class MemoryObjects:
@@ -38,6 +39,11 @@ class MemoryObjects:
         for path in found:
             if (seen := self.stat(bucket, path)) is not None:
                 yield seen
+
+    def level(self, bucket: str, prefix: str, *, after: str = "", limit: int = 200) -> Level:
+        seen = {file.path: file for file in self.list(bucket, prefix)}
+        found = {prefix + "".join(path.removeprefix(prefix).partition("/")[:2]) for path in seen}
+        return level_of(found, seen.__getitem__, after, limit)
 
     def read(self, bucket: str, path: str, *, start: int = 0, length: int | None = None) -> bytes:
         found = self._objects.get((bucket, _checked(path)))
