@@ -12,15 +12,15 @@ from contextlib import ExitStack
 from importlib.metadata import version
 from itertools import chain
 from typing import Annotated, Any
-from urllib.parse import quote, urlencode
+from urllib.parse import quote
 
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import Response, StreamingResponse
 
-from services.miner.api.variants import Asked, OfAnalysis, OfOrder
+from services.miner.api.variants import Asked, OfAnalysis, OfOrder, asked_by, refused
 from services.miner.caches import Subject
 from services.miner.context import TheCaller, ThePorts, TheProject
-from services.miner.problems import Refusal, bad_parameter, documented
+from services.miner.problems import bad_parameter, documented
 from shared.domain import paths
 from shared.domain.project import Project
 from shared.ports import Ports
@@ -37,7 +37,7 @@ Format = Annotated[str, Query(
 Columns = Annotated[str | None, Query(max_length=10_000, description=(
     "Names parted by commas, in the order wanted; else all. A VCF has what a VCF has."
 ))]
-_OWN = ("format", "columns")
+_OWN = frozenset({"format", "columns"})
 _ANSWERS: dict[int | str, dict[str, Any]] = {
     200: {"content": {media_type: {} for media_type in FORMATS.values()},
           "description": "The file. `X-Row-Count` is the number of its rows, which is the list's `total`."},
@@ -70,13 +70,13 @@ def _answer(
     if file_format not in FORMATS:
         raise bad_parameter("format", f"{file_format[:40]!r} is unknown; it is one of {', '.join(FORMATS)}")
     names = [name.strip() for name in (columns or "").split(",") if name.strip()]
-    asked = Asked(ports, project, subject, _without(request, _OWN))
+    asked = asked_by(ports, project, subject, request, but=_OWN)
     sort = request.query_params.get("sort") or SORT_DEFAULT
     try:
         result = asked.result()
         rows = in_order(asked.queries.index, result.words, Sorting.parse(asked.queries.index, sort))
     except BadQuery as error:
-        raise Refusal(400, "bad-parameter", str(error), reasons=error.reasons) from None
+        raise refused(error) from None
     about = {
         "of": f"{subject.name} (project {subject.project})", "filter": asked.filter.text(), "sort": sort,
         "rows": f"{len(rows)} of {subject.built.rows}", "samples": ", ".join(
@@ -122,9 +122,3 @@ def _selection(
         }) for group in asked.queries.index.groups
     ]
     return Selection(table, rows, [local(name) for name in names], groups)
-
-
-def _without(request: Request, names: tuple[str, ...]) -> Request:
-    """The same request without some of its parameters."""
-    kept = [pair for pair in request.query_params.multi_items() if pair[0] not in names]
-    return Request({**request.scope, "query_string": urlencode(kept).encode()})

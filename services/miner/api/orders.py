@@ -10,6 +10,7 @@ from fastapi import Query as Parameter
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict
 
+from services.miner.auth.person import Person
 from services.miner.bodies import OrderTransition
 from services.miner.context import (
     TheBody,
@@ -48,7 +49,7 @@ from shared.domain.order import (
 from shared.domain.project import Project
 from shared.domain.request import Sample
 from shared.ports import Order as By
-from shared.ports import Ports, Query, Where
+from shared.ports import Ports, Query, Stored, Where
 from shared.steps.announce import announce, message_of
 from shared.steps.orders import LoadedOrder, accept_order, analyses_named, decide_order, load_order, settled
 
@@ -115,11 +116,18 @@ class BuildAsked(BaseModel):
 def create(project: TheProject, ports: ThePorts, person: ThePerson, key: TheKey, body: TheBody) -> Response:
     """Asks for an order, of analyses (by id, slug or display id) or of samples. Where the analysis is ingested, its
     variants can be read at once."""
+    found, repeated = asked_for(ports, project, person, key, body)
+    return _whole(found, 200 if repeated else 201, Location=f"/api/v1{router.prefix}/{found.order.id}")
+
+
+def asked_for(
+    ports: Ports, project: Project, person: Person, key: str | None, body: dict[str, Any], *, source: str = SOURCE
+) -> tuple[LoadedOrder, bool]:
+    """The order, and whether it was asked for before. Raises RequestRefused."""
     fields = {**body, "requested_by": requested_by(person, body), "project": project.id, **_by_id(ports, project, body)}
     request = parse_order({"request_id": key or ports.new_id(), **fields})
     repeated = ports.documents.get(paths.order_doc(project.id, request.order_id)) is not None
-    found = _announced(ports, accept_order(ports, request, source=SOURCE))
-    return _whole(found, 200 if repeated else 201, Location=f"/api/v1{router.prefix}/{found.order.id}")
+    return _announced(ports, accept_order(ports, request, source=source)), repeated
 
 
 @router.get("", responses=documented(400, 404, 503))
@@ -130,6 +138,10 @@ def list_orders(
     cursor: Annotated[str | None, Parameter(max_length=1000, description="`next` of the page before.")] = None,
 ) -> OrderPage:
     """The project's orders, the newest first."""
+    return page_of(ports, project, status, limit, cursor)
+
+
+def page_of(ports: Ports, project: Project, status: OrderStatus | None, limit: int, cursor: str | None) -> OrderPage:
     asked = {"list": "orders", "project": project.id, "status": status}
     where = (Where("status", "==", status),) if status else ()
     order = (By("created_at", descending=True),)
@@ -155,11 +167,18 @@ def change_order(
 ) -> Response:
     """Other samples or roles, more analyses. What can be read stays what it was until the new cache is there, whole."""
     refuse_another(stored, if_match)
+    return _whole(changed_by(ports, project, stored, caller, body))
+
+
+def changed_by(
+    ports: Ports, project: Project, stored: Stored, caller: str, body: dict[str, Any], *, source: str = SOURCE
+) -> LoadedOrder:
+    """The order as `body` (an OrderChange) wants it. Raises RequestRefused, Refusal (409)."""
     wanted = parse(OrderChange, {**body, **_by_id(ports, project, body, "add_analyses")})
     analyses_named(ports, project.id, wanted.add_analyses)
 
     def changed(current: Order) -> OrderAnswer:
-        answer = change(current, wanted, ports.clock(), by=caller, source=SOURCE)
+        answer = change(current, wanted, ports.clock(), by=caller, source=source)
         if isinstance(answer, Unchanged) or answer.order.cache.wanted_at is None:
             return answer
         return Changed(settled(ports, answer.order))
@@ -173,9 +192,15 @@ def change_order(
 def move_on(stored: TheOrder, ports: ThePorts, caller: TheCaller, if_match: IfMatch, body: TheBody) -> Response:
     """To another status. What a reported order shows is not counted anew any more."""
     refuse_another(stored, if_match)
-    wanted = parse(OrderTransition, body)
+    return _whole(moved_by(ports, stored, caller, parse(OrderTransition, body)))
+
+
+def moved_by(
+    ports: Ports, stored: Stored, caller: str, wanted: OrderTransition, *, source: str = SOURCE
+) -> LoadedOrder:
+    """The order in its new status. Raises Refusal (409)."""
     return _decided(ports, stored.path, loaded_order(stored), lambda current: transition(
-        current, wanted.to, ports.clock(), by=caller, source=SOURCE, reason=wanted.reason or f"Moved to {wanted.to}."
+        current, wanted.to, ports.clock(), by=caller, source=source, reason=wanted.reason or f"Moved to {wanted.to}."
     ))
 
 
@@ -185,6 +210,10 @@ def build_again(
     anew: Annotated[bool, Parameter(description="Also where its tables are the right ones: to count anew.")] = False,
 ) -> BuildAsked:
     """Asks for the order's cache to be looked at; the document's `cache` says how it goes."""
+    return asked_to_build(ports, stored, anew=anew)
+
+
+def asked_to_build(ports: Ports, stored: Stored, *, anew: bool) -> BuildAsked:
     order = loaded_order(stored).order
     command = event_about(
         EventType.ORDER_CACHE, project=order.project, subject=order.id, sequence=order.events_total,
@@ -203,11 +232,11 @@ def _by_id(ports: Ports, project: Project, body: dict[str, Any], field: str = "a
     return {field: [ids.get(name, name) if isinstance(name, str) else name for name in named]}
 
 
-def _decided(ports: Ports, path: str, known: LoadedOrder, decision: Callable[[Order], OrderAnswer]) -> Response:
+def _decided(ports: Ports, path: str, known: LoadedOrder, decision: Callable[[Order], OrderAnswer]) -> LoadedOrder:
     found, why_not = decide_order(ports.documents, path, decision, known=known)
     if why_not is not None:
         raise Refusal(409, "order-unchanged", f"Order {found.order.display_id!r}: {why_not}.")
-    return _whole(_announced(ports, found))
+    return _announced(ports, found)
 
 
 def _whole(found: LoadedOrder, status: int = 200, **headers: str) -> JSONResponse:

@@ -14,6 +14,7 @@ from services.miner.openapi import request_body
 from services.miner.problems import Refusal, documented, not_found
 from shared.domain import paths
 from shared.domain.errors import Conflict
+from shared.domain.project import Project
 from shared.domain.reasons import Reason
 from shared.domain.request import RequestRefused
 from shared.domain.saved_filter import SavedFilter, SavedFilterRequest
@@ -50,6 +51,14 @@ def save(
     project: TheProject, ports: ThePorts, caller: TheCaller, _: TheKey, body: TheBody, response: Response
 ) -> SavedFilter:
     """Under a name that is free. The same again is answered with 200."""
+    saved, repeated = keep_filter(ports, project, caller, body)
+    if repeated:
+        response.status_code = 200
+    return saved
+
+
+def keep_filter(ports: Ports, project: Project, caller: str, body: dict[str, Any]) -> tuple[SavedFilter, bool]:
+    """The filter as it is kept, and whether it was there just so. Raises RequestRefused, Refusal (409)."""
     wanted, now = _checked(body), ports.clock()
     saved = SavedFilter(
         slug=paths.slug(wanted.name), project=project.id, name=wanted.name, description=wanted.description,
@@ -58,9 +67,8 @@ def save(
     try:
         ports.documents.commit([Create(saved.doc_path, saved.to_document())])
     except Conflict:
-        response.status_code = 200
-        return _the_same(ports, saved)
-    return saved
+        return _the_same(ports, saved), True
+    return saved, False
 
 
 def _the_same(ports: Ports, saved: SavedFilter) -> SavedFilter:

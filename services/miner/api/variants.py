@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Path, Request
@@ -33,7 +33,9 @@ orders = APIRouter(prefix="/orders/{order}/variants", tags=["variants"])
 analyses = APIRouter(prefix="/analyses/{analysis}/variants", tags=["variants"])
 
 PAGE_ROWS = 100
-_OF_THE_PAGE = ("sort", "limit", "cursor", "facets", "saved")
+_OF_THE_PAGE = frozenset({"sort", "limit", "cursor", "facets", "saved", "project"})
+
+Pair = tuple[str, str]
 
 
 class VariantPage(BaseModel):
@@ -88,31 +90,40 @@ Key = Annotated[str, Path(description="`key` of a row of the list.")]
 class Asked:
     """A question: whose variants, which filter, and the version of all that decides the answer."""
 
-    def __init__(self, ports: Ports, project: Project, subject: Subject, request: Request) -> None:
-        """Raises Refusal (400) with a reason for each parameter at fault (C66)."""
-        self.subject, self.request = subject, request
-        try:
-            self.filter = _filter(ports, project, request)
-            panels = {name: _panel(ports, project, name) for name in self.filter.panel}
-            self.queries: OrderQueries = CACHES.queries(ports, subject)
-            self._panels = panels
-        except BadQuery as error:
-            raise _refused(error) from None
+    def __init__(
+        self, ports: Ports, project: Project, subject: Subject, params: Sequence[Pair], *, known: str = ""
+    ) -> None:
+        """`params` of the address; `known` is its If-None-Match. Raises BadQuery with a reason for each parameter at
+        fault (C66), Refusal (409) where there is nothing to be asked yet."""
+        self.subject, self._known = subject, known
+        self.filter = _filter(ports, project, params)
+        self._panels = panels = {name: _panel(ports, project, name) for name in self.filter.panel}
+        self.queries: OrderQueries = CACHES.queries(ports, subject)
         versions = [subject.built.version, *(f"{name}={panel.version}" for name, panel in panels.items())]
         self.etag = f'"{_short(versions) if panels else subject.built.version}"'
 
     @property
     def is_known(self) -> bool:
         """The client has the answer already, by its If-None-Match."""
-        known = self.request.headers.get("if-none-match", "")
-        return self.etag in [tag.strip().removeprefix("W/") for tag in known.split(",")]
+        return self.etag in [tag.strip().removeprefix("W/") for tag in self._known.split(",")]
 
     def result(self) -> Result:
         return self.queries.result(self.filter, self._panels)
 
 
+def asked_by(
+    ports: Ports, project: Project, subject: Subject, request: Request, *, but: frozenset[str] = frozenset()
+) -> Asked:
+    """The question of a request, without the parameters `but`. Raises Refusal (400, 409)."""
+    params = [pair for pair in request.query_params.multi_items() if pair[0] not in but]
+    try:
+        return Asked(ports, project, subject, params, known=request.headers.get("if-none-match", ""))
+    except BadQuery as error:
+        raise refused(error) from None
+
+
 def _shown(ports: Ports, project: Project, subject: Subject, request: Request) -> Response:
-    asked = Asked(ports, project, subject, request)
+    asked = asked_by(ports, project, subject, request)
     given = request.query_params
     limit, with_facets = _limit(given.get("limit")), _yes("facets", given.get("facets"))
     sort = given.get("sort") or ""
@@ -122,7 +133,7 @@ def _shown(ports: Ports, project: Project, subject: Subject, request: Request) -
         result = asked.result()
         page = asked.queries.page(result, sort=sort, limit=limit, cursor=given.get("cursor") or None)
     except BadQuery as error:
-        raise _refused(error) from None
+        raise refused(error) from None
     built = subject.built
     return JSONResponse({
         "rows": page.rows, "total": result.total, "of": built.rows, "next": page.cursor, "version": built.version,
@@ -135,13 +146,13 @@ def _shown(ports: Ports, project: Project, subject: Subject, request: Request) -
 
 
 def _counted(ports: Ports, project: Project, subject: Subject, request: Request) -> Response:
-    asked = Asked(ports, project, subject, request)
+    asked = asked_by(ports, project, subject, request)
     if asked.is_known:
         return Response(status_code=304, headers={"ETag": asked.etag})
     try:
         result = asked.result()
     except BadQuery as error:
-        raise _refused(error) from None
+        raise refused(error) from None
     return JSONResponse({
         "total": result.total, "of": subject.built.rows, "version": subject.built.version,
         "removed": result.removed(), "facets": result.facets(), "without_parent_call": result.without_parent_call(),
@@ -149,12 +160,19 @@ def _counted(ports: Ports, project: Project, subject: Subject, request: Request)
 
 
 def _one(ports: Ports, subject: Subject, key: str) -> Response:
+    found = one_variant(ports, subject, key)
+    if found is None:
+        raise not_found(f"variant {key!r} in {subject.name!r}")
+    return JSONResponse(found, headers={"ETag": f'"{subject.built.version}"'})
+
+
+def one_variant(ports: Ports, subject: Subject, key: str) -> dict[str, Any] | None:
+    """See shared/variants/order_detail.py; None where there is no such row."""
     queries = CACHES.queries(ports, subject)
     row = queries.row_of(key)
     if row is None:
-        raise not_found(f"variant {key!r} in {subject.name!r}")
-    found = detail(queries.index, row, lambda path: ports.objects.local(subject.bucket, path), _tables(ports, subject))
-    return JSONResponse(found, headers={"ETag": f'"{subject.built.version}"'})
+        return None
+    return detail(queries.index, row, lambda path: ports.objects.local(subject.bucket, path), _tables(ports, subject))
 
 
 _PARAMETERS: list[dict[str, Any]] = [
@@ -234,10 +252,10 @@ details.include_router(details_of_analyses)
 # -- what a question names -------------------------------------------------------------------------------------------
 
 
-def _filter(ports: Ports, project: Project, request: Request) -> Filter:
-    given = [(name, value) for name, value in request.query_params.multi_items() if name not in _OF_THE_PAGE]
+def _filter(ports: Ports, project: Project, params: Sequence[Pair]) -> Filter:
+    given = [(name, value) for name, value in params if name not in _OF_THE_PAGE]
     wanted = filter_from_params(given)
-    name = request.query_params.get("saved")
+    name = dict(params).get("saved")
     if not name:
         return wanted
     slug = paths.slug(name)
@@ -281,7 +299,7 @@ def _yes(name: str, text: str | None) -> bool:
     return known[(text or "").lower()]
 
 
-def _refused(error: BadQuery) -> Refusal:
+def refused(error: BadQuery) -> Refusal:
     return Refusal(400, "bad-parameter", str(error), reasons=error.reasons)
 
 

@@ -63,6 +63,16 @@ TABLE: Mapping[str, Permission] = {
 
     # -- pages
     "GET /analyses": _P.SEE,
+    "GET /orders": _P.SEE,
+    "GET /orders/new": _P.WORK,
+    "POST /orders/new": _P.WORK,
+    "GET /orders/{order}": _P.SEE,
+    "POST /orders/{order}/transition": _P.WORK,
+    "POST /orders/{order}/analyses": _P.WORK,
+    "POST /orders/{order}/rebuild": _P.WORK,
+    "GET /orders/{order}/variants": _P.SEE,
+    "GET /analyses/{analysis}/variants": _P.SEE,
+    "POST /filters": _P.WORK,
 
     # -- analyses
     f"GET {API}/analyses": _P.SEE,

@@ -65,6 +65,8 @@ def asked_of(request: Request, model: type[Model], *, others: Iterable[str] = ()
 def _message(found: Any) -> str:
     if found["type"] == "extra_forbidden":
         return "there is no such filter"
+    if found["type"].startswith("date"):
+        return f"{str(found['input'])[:80]!r} is no date; write it as 2026-11-25"
     return f"{str(found['input'])[:80]!r}: {found['msg'].removeprefix('Value error, ')}"
 
 

@@ -74,6 +74,8 @@ def money(amount: float | None, currency: str = "USD") -> str:
     """Two digits, or as many as show that it is not nothing."""
     if amount is None:
         return ABSENT
+    if 0 < amount < 0.0001:
+        return f"< 0.0001 {currency}"
     digits = 2 if amount == 0 or amount >= 0.01 else 4
     return f"{amount:,.{digits}f} {currency}"
 

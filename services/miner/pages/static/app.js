@@ -49,6 +49,28 @@ document.addEventListener("change", (event) => {
   if (event.target.matches("[data-apply]")) event.target.form.requestSubmit();
 });
 
+// -- on a narrow screen the lesser filters are folded away, unless one of them is used
+if (matchMedia("(max-width: 760px)").matches)
+  for (const more of all(".filters > .more"))
+    more.open = all("input, select", more).some((field) => field.value && field.type !== "hidden");
+
+// -- one more row of a form's table
+document.addEventListener("click", (event) => {
+  const button = event.target.closest("[data-add-row]");
+  if (!button) return;
+  const body = button.closest("fieldset").querySelector("[data-rows]");
+  const row = body.rows[body.rows.length - 1].cloneNode(true);
+  for (const input of all("input", row)) input.value = "";
+  for (const field of all("[aria-label]", row)) field.setAttribute("aria-label", field.getAttribute("aria-label").replace(/\d+$/, String(body.rows.length + 1)));
+  body.append(row);
+  row.querySelector("input").focus();
+});
+
+if (matchMedia("(max-width: 1100px)").matches) for (const fold of all(".rail-fold")) fold.open = false;
+document.addEventListener("keydown", (event) => {
+  if (event.key === "Escape" && !document.querySelector("details.menu[open], dialog[open]")) document.querySelector("#detail:not([hidden]) .close")?.click();
+});
+
 // -- copy
 document.addEventListener("click", async (event) => {
   const button = event.target.closest("[data-copy]");
