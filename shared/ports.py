@@ -145,6 +145,10 @@ class Bus(Protocol):
     def publish(self, topic: str, message: Message) -> str:
         """Returns the message id once the bus has it. `topic` is a short name of infra/topology.yaml."""
 
+    def depth(self) -> Mapping[str, tuple[int, datetime]] | None:
+        """Waiting messages by subscription: how many, and when the oldest was published. None where the bus does not
+        tell: Cloud Monitoring does."""
+
 
 # -- objects ------------------------------------------------------------------------------------------------------
 

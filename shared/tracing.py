@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Literal, Protocol
 
 from shared.domain import paths
@@ -110,6 +111,9 @@ class TracedBus:
             return self._bus.publish(
                 topic, Message(message.data, {**message.attributes, **context}, message.ordering_key)
             )
+
+    def depth(self) -> Mapping[str, tuple[int, datetime]] | None:
+        return self._bus.depth()
 
 
 class TracedEngine:

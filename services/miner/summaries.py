@@ -89,3 +89,22 @@ class Unconfirmed(_Part):
         asked = CancelRequested.model_validate(document["cancel_requested"])
         waiting = seconds_between(asked.at, now)
         return cls.model_validate({**document, "waiting_seconds": waiting, "job_state": document["job"]["state"]})
+
+
+class Silent(_Part):
+    """Unfinished, and nothing was heard of it for `silent_seconds`."""
+
+    id: str
+    display_id: str
+    slug: str
+    project: str
+    status: Status
+    status_detail: str
+    silent_seconds: float
+    job_state: JobState | None
+
+    @classmethod
+    def of(cls, document: Mapping[str, Any], now: datetime) -> Self:
+        since = datetime.fromisoformat(document["updated_at"])
+        job = document["job"]["state"]
+        return cls.model_validate({**document, "silent_seconds": seconds_between(since, now), "job_state": job})

@@ -89,6 +89,8 @@ def record(stack: Stack) -> dict[str, dict[str, Any]]:
     again = ask.ask("POST", "/analyses/{analysis}/rerun", {"display_id": "WGS 12/A repeated"}, analysis=made["id"])
     ask.ask("POST", "/analyses/{analysis}/cancel", analysis=again["id"])
     ask.ask("GET", "/ops/cancels")
+    ask.ask("GET", "/ops/silent")
+    ask.ask("GET", "/ops/queues")
     orders(ask, made["id"])
     lists_of_the_project(ask)
     members(ask)

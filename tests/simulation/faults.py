@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from random import Random
 from threading import Event
@@ -173,6 +174,9 @@ class FaultyBus:
     def publish(self, topic: str, message: Message) -> str:
         what = f"{topic} {message.attributes.get('type', '')} {message.attributes.get('id', '')}"
         return self.faults.call("bus.publish", what, lambda: self.inner.publish(topic, message))
+
+    def depth(self) -> Mapping[str, tuple[int, datetime]] | None:
+        raise NotImplementedError("nothing that is simulated asks")
 
 
 @dataclass(frozen=True)

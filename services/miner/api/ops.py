@@ -6,6 +6,7 @@ With the header X-Project-ID it is that project's (or `unassigned`, which keeps 
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import timedelta
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Header, Path, Query
@@ -14,10 +15,10 @@ from pydantic import BaseModel, ConfigDict
 from services.miner.context import TheCaller, ThePorts
 from services.miner.cursors import Place, decode_cursor, encode_cursor
 from services.miner.problems import documented, not_found
-from services.miner.summaries import Unconfirmed
+from services.miner.summaries import Silent, Unconfirmed
 from shared.domain import paths
 from shared.domain.analysis import UNFINISHED
-from shared.domain.clock import Time
+from shared.domain.clock import Time, iso, seconds_between
 from shared.domain.events import Topic
 from shared.domain.reasons import Reason
 from shared.ports import Message, Order, Page, Ports, Stored, Where
@@ -97,6 +98,26 @@ class CancelPage(BaseModel):
     next: str | None
 
 
+class SilentPage(BaseModel):
+    items: list[Silent]
+    next: str | None
+
+
+class Queue(BaseModel):
+    """Messages that wait for a function; `age_seconds` of the oldest."""
+
+    subscription: str
+    waiting: int
+    age_seconds: float
+
+
+class Queues(BaseModel):
+    """`told` is false where the bus does not tell: on Google Cloud the dashboard does."""
+
+    told: bool
+    items: list[Queue]
+
+
 class Asked(BaseModel):
     message_id: str
 
@@ -158,6 +179,27 @@ def list_cancels(scope: TheScope, ports: ThePorts, limit: Limit = 50, cursor: Cu
     page, following = _ask(ports, query, cursor)
     now = ports.clock()
     return CancelPage(items=[Unconfirmed.of(one.data, now) for one in page.items], next=following)
+
+
+@router.get("/silent", responses=documented(400, 404, 503))
+def list_silent(scope: TheScope, ports: ThePorts, limit: Limit = 50, cursor: Cursor = None) -> SilentPage:
+    """Unfinished analyses of which nothing was heard for longer than the reconciler waits, the longest silent first."""
+    now = ports.clock()
+    before = iso(now - timedelta(seconds=ports.rules.policy.silent_after_s))
+    where = (Where("status", "in", list(UNFINISHED)), Where("updated_at", "<=", before))
+    query = DocumentQuery(_collection(scope, "analyses"), where, (Order("updated_at"),), limit)
+    page, following = _ask(ports, query, cursor)
+    return SilentPage(items=[Silent.of(one.data, now) for one in page.items], next=following)
+
+
+@router.get("/queues", responses=documented(503))
+def list_queues(ports: ThePorts) -> Queues:
+    """What waits between the services, of all projects."""
+    found, now = ports.bus.depth(), ports.clock()
+    return Queues(told=found is not None, items=[
+        Queue(subscription=name, waiting=waiting, age_seconds=seconds_between(oldest, now))
+        for name, (waiting, oldest) in sorted((found or {}).items())
+    ])
 
 
 def _collection(scope: str, family: str) -> str:

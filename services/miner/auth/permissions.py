@@ -74,6 +74,12 @@ TABLE: Mapping[str, Permission] = {
     "GET /analyses/{analysis}/variants": _P.SEE,
     "POST /filters": _P.WORK,
 
+    "GET /ops": _P.OPERATE,
+    "GET /ops/rejections/{rejection}": _P.OPERATE,
+    "GET /ops/dead-letters/{letter}": _P.OPERATE,
+    "POST /ops/dead-letters/{letter}/replay": _P.OPERATE,
+    "POST /ops/reconcile": _P.EVERYTHING,
+
     # -- analyses
     f"GET {API}/analyses": _P.SEE,
     f"GET {API}/analyses-counts": _P.SEE,
@@ -143,6 +149,8 @@ TABLE: Mapping[str, Permission] = {
     f"GET {API}/ops/dead-letters/{{letter}}": _P.OPERATE,
     f"POST {API}/ops/dead-letters/{{letter}}/replay": _P.OPERATE,
     f"GET {API}/ops/cancels": _P.OPERATE,
+    f"GET {API}/ops/silent": _P.OPERATE,
+    f"GET {API}/ops/queues": _P.EVERYTHING,
     f"POST {API}/ops/reconcile": _P.EVERYTHING,
 }
 """`METHOD path template`; a HEAD is its GET."""

@@ -63,6 +63,9 @@ class PubSubBus:
             # RuntimeError: another thread's message of this key failed while this one stood behind it
             raise Unavailable(f"Pub/Sub has not taken a message for {topic}: {error or 'no answer in time'}") from error
 
+    def depth(self) -> None:
+        """Pub/Sub's own API does not tell; the dashboard does (infra/terraform/monitoring.tf)."""
+
     def _publish(self, topic: str, message: Message) -> str:
         try:
             return self._send(topic, message)

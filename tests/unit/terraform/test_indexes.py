@@ -173,7 +173,8 @@ async def _ask_the_api(ports: Ports) -> None:
         ("/panels", here), ("/panels/x", here), ("/filters", here), ("/members", here),
             ("/audit", here), ("/audit?document=members/ada@lab.example", here), ("/audit/export", here),
             ("/orders", here), ("/orders?status=open", here),
-        *((f"/ops/{family}", scope) for family in ("rejections", "dead-letters", "cancels") for scope in ({}, here)),
+        *((f"/ops/{family}", scope) for family in ("rejections", "dead-letters", "cancels", "silent")
+          for scope in ({}, here)),
         *((f"/ops/{family}/x", scope) for family in ("rejections", "dead-letters") for scope in ({}, here)),
     ]
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://miner/api/v1") as client:
