@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: help install demo serve test lint simulate cases emulators emulators-demo count-ops bench-events bench-ingest bench-browse bench-list examples policy-scan lock clean
+.PHONY: help install demo serve test lint simulate cases emulators emulators-demo count-ops bench-events bench-ingest bench-browse bench-list examples screenshots policy-scan lock clean
 
 help:                ## what can be made
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## */\t/' | expand -t 18
@@ -64,6 +64,9 @@ bench-list: $(STAMP) ## pages of a list of 10,000 analyses under any filter and 
 
 examples: $(STAMP)   ## each call of the API once, with its answer: services/miner/examples.json
 	$(BIN)/python -m tests.flow.record_examples
+
+screenshots: $(STAMP) ## every page at 1440 and 390 px, light and dark: build/screenshots
+	$(BIN)/python -m tests.pages.every_page build/screenshots
 
 policy-scan: $(STAMP) ## checkov over the Terraform and its plan, from an environment of its own
 	mkdir -p build
