@@ -55,7 +55,7 @@ def _serve(settings: Settings) -> int:
         signal.signal(number, lambda *_: stop.set())
     with _running(settings) as up:
         register_demo(runtime.ports())
-        print(f"API  {up.api}/api/v1   (docs: {up.api}/docs)")
+        print(f"Pages  {up.api}/   API  {up.api}/api/v1   (docs: {up.api}/docs)")
         print(f"state  {settings.state_dir.resolve()}   log  {settings.stack_log}")
         if settings.backend == "emulators":
             print(f"logs of each process  {settings.home / 'logs'}   its emulators, for Google's own clients:")
