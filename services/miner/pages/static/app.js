@@ -3,6 +3,38 @@
 
 const all = (selector, within = document) => [...within.querySelectorAll(selector)];
 
+// -- live: a page that nobody looks at holds no connection (a browser has six for a host), and none after the end
+class LiveSource extends EventTarget {
+  constructor(address) {
+    super();
+    Object.assign(this, { address, names: new Set(), ended: false, readyState: EventSource.CONNECTING });
+    this.look = () => (document.visibilityState === "hidden" ? this.pause() : this.open());
+    document.addEventListener("visibilitychange", this.look);
+    this.look();
+  }
+  open() {
+    if (this.source || this.ended) return;
+    this.source = new EventSource(this.address);
+    this.source.onopen = (event) => { this.readyState = EventSource.OPEN; this.onopen?.(event); };
+    this.source.addEventListener("end", () => setTimeout(() => this.close(), 500));
+    for (const name of this.names) this.forward(name);
+  }
+  pause() { this.source?.close(); this.source = null; }
+  close() { this.ended = true; this.readyState = EventSource.CLOSED; document.removeEventListener("visibilitychange", this.look); this.pause(); }
+  forward(name) { this.source.addEventListener(name, (event) => this.dispatchEvent(new MessageEvent(name, { data: event.data }))); }
+  addEventListener(name, listener) {
+    super.addEventListener(name, listener);
+    if (this.names.has(name)) return;
+    this.names.add(name);
+    if (this.source) this.forward(name);
+  }
+}
+if (window.htmx) htmx.createEventSource = (address) => new LiveSource(address);
+
+// what is put in anew leaves alone what the reader has ticked and opened
+if (window.Idiomorph) Idiomorph.defaults.callbacks.beforeAttributeUpdated = (name, element) =>
+  !(name === "checked" && element.matches("[data-tick], [data-tick-all]")) && !(name === "open" && element.matches("details"));
+
 // -- light or dark
 document.addEventListener("click", (event) => {
   if (!event.target.closest("[data-theme-switch]")) return;
