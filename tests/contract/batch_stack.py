@@ -20,7 +20,7 @@ from shared.adapters.google.batch import local_client
 PARENT = "projects/lab/locations/us-central1"
 TOPIC = "projects/lab/topics/batch-events"
 MOUNT = "/mnt/disks/lab"
-WAIT_S = 10.0
+WAIT_S = 60.0
 State = batch_v1.JobStatus.State
 
 

@@ -390,7 +390,7 @@ def test_cancel_is_refused_while_it_goes_on_and_accepted_after(stack: Stack) -> 
     stack.client.cancel_job(request)  # the same request again
     stack.until("a-1", State.CANCELLED)
     stack.cancel("a-1")
-    assert isinstance(operation.result(timeout=10), batch_v1.CancelJobResponse)  # type: ignore[no-untyped-call]
+    assert isinstance(operation.result(timeout=60), batch_v1.CancelJobResponse)  # type: ignore[no-untyped-call]
 
 
 def test_cancel_of_an_ended_job_is_refused(stack: Stack) -> None:

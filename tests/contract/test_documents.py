@@ -169,7 +169,7 @@ def test_a_watcher_that_waits_is_woken_by_a_commit(documents: Documents) -> None
     with ThreadPoolExecutor(1) as pool:
         woken = pool.submit(next, pages)
         documents.commit([Create(A, {})])
-        assert [s.id for s in woken.result(timeout=10).items] == ["a"]
+        assert [s.id for s in woken.result(timeout=60).items] == ["a"]
 
 
 def test_a_watcher_that_waits_ends_when_it_is_told_to(documents: Documents) -> None:
@@ -179,4 +179,4 @@ def test_a_watcher_that_waits_ends_when_it_is_told_to(documents: Documents) -> N
     with ThreadPoolExecutor(1) as pool:
         rest = pool.submit(list, pages)
         ended.set()
-        assert rest.result(timeout=10) == []
+        assert rest.result(timeout=60) == []

@@ -44,7 +44,7 @@ ANALYSIS = paths.analysis_id("demo", REQUEST)
 DOCUMENT = paths.analysis_doc("demo", ANALYSIS)
 ORDER = paths.order_id("demo", "order")
 ORDER_DOCUMENT = paths.order_doc("demo", ORDER)
-DEADLINE_S = 40
+DEADLINE_S = 60
 OCCURRENCES = 3
 """Of the same call by the same function that are each a point of their own; later ones are more of the same."""
 

@@ -37,7 +37,7 @@ from shared.steps.register import register_pipeline
 from shared.topology import Retry, SubscriptionSpec, topology
 from tests.builders import T0, a_pipeline
 from tests.flow.pulled import Emulators, pulled
-from tests.flow.stack import ACCESS, Stack, bearer
+from tests.flow.stack import ACCESS, DEADLINE_S, Stack, bearer
 from tests.flow.working import do
 
 PROJECT = "demo"
@@ -120,7 +120,7 @@ class Lab(Stack):
         """The document once it has noted the Batch job."""
         return self.until(lambda: (found := self.found(analysis)) and found["job"]["uid"] and found)
 
-    def until_ends(self, analysis: str, *statuses: str, within_s: float = 20) -> Mapping[str, Any]:
+    def until_ends(self, analysis: str, *statuses: str, within_s: float = DEADLINE_S) -> Mapping[str, Any]:
         """The document in a final status (one of `statuses`, if any are named), with all its events published."""
         self.until_found(analysis)
         ended = self.until_status(analysis, "succeeded", "failed", "cancelled", within_s=within_s)
@@ -172,7 +172,7 @@ class Lab(Stack):
         """Messages in the queue by subscription, but for the reconciler's ticks."""
         return {name: count for name, (count, _) in self.bus.depth().items() if name != "reconcile"}
 
-    def until_ingested(self, *analyses: str, within_s: float = 30) -> list[Mapping[str, Any]]:
+    def until_ingested(self, *analyses: str, within_s: float = DEADLINE_S) -> list[Mapping[str, Any]]:
         """These (or all) analyses, once none of their ingests is pending or running."""
 
         def probe() -> tuple[list[Mapping[str, Any]]] | None:

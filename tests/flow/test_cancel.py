@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any
@@ -68,6 +68,12 @@ def counting(calls: Counter[str]) -> Callable[[Any], Counted]:
     return lambda engine: Counted(engine, calls)
 
 
+def confirmed(lab: Lab, analysis: str) -> Mapping[str, Any]:
+    """The document, cancelled. Batch announces no job's CANCELLED: where no task failed, the reconciler asks for it."""
+    lab.until(lambda: lab.reconcile() or lab.document(analysis)["status"] == "cancelled")
+    return lab.until_ends(analysis, "cancelled")
+
+
 def test_a_cancel_that_batch_cannot_take_yet_is_tried_again_and_confirmed_at_the_end(lab: Lab) -> None:
     """C22: CancelJob answers 503 three times; the job then takes its time to end."""
     calls: Counter[str] = Counter()
@@ -83,7 +89,7 @@ def test_a_cancel_that_batch_cannot_take_yet_is_tried_again_and_confirmed_at_the
         assert calls["cancel"] == 4
         lab.go("c22")
         job = lab.batch_says(analysis, State.CANCELLED)
-        document = lab.until_ends(analysis, "cancelled")
+        document = confirmed(lab, analysis)
     assert steps(document) == ["queued", "running", "cancelled"]
     assert document["cancel_requested"] == asked["cancel_requested"]
     assert document["finished_at"] >= asked["cancel_requested"]["at"]
@@ -111,7 +117,7 @@ def test_what_is_cancelled_while_it_waits_never_ran_and_costs_nothing(lab: Lab) 
     analysis = lab.order("c25")
     lab.until_job(analysis)
     lab.cancel(analysis)
-    document = lab.until_ends(analysis, "cancelled")
+    document = confirmed(lab, analysis)
     assert steps(document) == ["queued", "cancelled"]
     assert document["started_at"] is None
     assert document["metrics"]["run_seconds"] is None
@@ -134,7 +140,7 @@ def test_a_preemption_between_the_cancel_and_its_confirmation_changes_nothing(
         for state in hints:
             lab.hint(analysis, state)
         lab.faults()
-        document = lab.until_ends(analysis, "cancelled")
+        document = confirmed(lab, analysis)
     assert steps(document) == ["queued", "running", "cancelled"]
     assert document["failure"] is None
     assert document["metrics"]["preemptions"] == 1
@@ -187,14 +193,14 @@ def test_many_cancels_at_once_are_all_confirmed_though_the_reconciler_is_killed_
     requests = [f"c28-{n}" for n in range(count)]
     lab.faults(Fault(notify=Notify(drop=True), quota=Quota(), cancel_unavailable=1))
     analyses = [lab.order(request, pipeline="ends", inputs={}) for request in requests]
-    lab.until(lambda: all((found := lab.found(one)) and found["job"]["uid"] for one in analyses), within_s=60)
+    lab.until(lambda: all((found := lab.found(one)) and found["job"]["uid"] for one in analyses))
     with ports_with(bus=Down), ThreadPoolExecutor(8) as pool:
         assert all(one["cancel_requested"] for one in pool.map(lab.cancel, analyses))
-        assert len(unconfirmed(lab)) == count
+        assert unconfirmed(lab) >= set(analyses)
         for calls in (count * 3 // 4, count * 3 // 2):
             with pytest.raises(Killed):
                 reconcile(TICK, replace(runtime.ports(), engine=KilledAfter(lab.ports.engine, calls)))
-    lab.until(lambda: lab.reconcile() or not unconfirmed(lab), within_s=60)
+    lab.until(lambda: lab.reconcile() or not unconfirmed(lab) & set(analyses))
     lab.until_idle()
     lab.reconcile()
     ended = [lab.document(one) for one in analyses]
@@ -203,13 +209,13 @@ def test_many_cancels_at_once_are_all_confirmed_though_the_reconciler_is_killed_
     assert len(lab.jobs_of(analyses[0])) == 1
 
 
-def unconfirmed(lab: Lab) -> list[str]:
+def unconfirmed(lab: Lab) -> set[str]:
     """What `iflow ops` lists as asked for and not confirmed."""
-    found: list[str] = []
+    found: set[str] = set()
     cursor: dict[str, str] = {}
     while True:
         page = lab.client.get("/ops/cancels", params={"limit": 200, **cursor}).json()
-        found += [one["id"] for one in page["items"]]
+        found |= {one["id"] for one in page["items"]}
         if page["next"] is None:
             return found
         cursor = {"cursor": page["next"]}

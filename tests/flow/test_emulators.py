@@ -121,7 +121,7 @@ def test_what_always_fails_becomes_a_dead_letter_and_succeeds_when_the_cause_is_
         EventType.CANCEL, project="demo", subject=analysis, sequence=99, at=T0, data={"by": "grace@lab.example"},
     ))
     lab.bus.publish(Topic.COMMANDS, command)
-    letter = lab.until(lambda: next((one for one in lab.dead_letters() if one["subscription"] == "cancel"), None), 40)
+    letter = lab.until(lambda: next((one for one in lab.dead_letters() if one["subscription"] == "cancel"), None))
     assert letter["attempts"] == ATTEMPTS
     assert base64.b64decode(letter["payload"]) == command.data
     assert letter["attributes"] == dict(command.attributes)

@@ -27,7 +27,7 @@ State = batch_v1.JobStatus.State
 WHOLE_LIFE = ("queued", "running", "succeeded")
 PATTERNS = 8
 KILLS = 8
-WITHIN_S = 40.0
+WITHIN_S = 60.0
 
 
 @pytest.fixture(scope="module")

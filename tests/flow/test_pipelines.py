@@ -347,7 +347,7 @@ def test_a_cancelled_run_leaves_no_metrics_and_ends_at_once(bucket: Path) -> Non
         assert process.stdout is not None
         assert process.stdout.readline().startswith("attempt 0: will end with exit code 0")
         process.terminate()
-        assert process.wait(timeout=20) == 143
+        assert process.wait(timeout=60) == 143
     assert not (bucket / "analyses/a/metrics.json").exists()
 
 

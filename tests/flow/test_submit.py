@@ -61,7 +61,7 @@ class TwoAtOnce(Through):
     def __init__(self, port: Any) -> None:
         super().__init__(port)
         self._number = itertools.count()
-        self._meet = threading.Barrier(2, timeout=5)
+        self._meet = threading.Barrier(2, timeout=60)
 
     def commit(self, writes: Sequence[Any]) -> Any:
         if any(isinstance(write, Create) for write in writes) and next(self._number) < 2:
