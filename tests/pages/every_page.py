@@ -36,6 +36,7 @@ PAGES: Mapping[str, str] = {
     "order-variants": "/orders/family-7/variants",
     "order-variant": f"/orders/family-7/variants?inheritance=de_novo&variant={NEEDLE}",
     "analysis-variants": "/analyses/family-7/variants?sort=position",
+    "variants-not-yet": "/orders/waits/variants",
     "ops": "/ops",
     "ops-rejections": "/ops?tab=rejections",
     "ops-silent": "/ops?tab=silent",
@@ -57,6 +58,8 @@ def furnished(folder: Path) -> Iterator[Stack]:
         stack.submit("WGS that runs", runtime_seconds=600)
         ingested_family(stack)
         assert stack.client.post("/orders", json={"display_id": "Family 7", "analyses": ["family-7"]}).is_success
+        waits = {"display_id": "waits", "samples": [{"name": "Later", "role": "proband"}]}
+        assert stack.client.post("/orders", json=waits).is_success
         message = message_of(submit_event("never taken"))
         letter = Delivery("a-dead-letter", message.data, message.attributes, message.ordering_key, iso(T0))
         keep(stack.ports, letter, "submit", "Firestore did not answer within 10 s", attempts=10)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from shared.domain import paths
@@ -11,10 +12,7 @@ from tests.flow.test_real_files import COPY
 from tests.unit.variants.orders import FIELDS, csq, table
 
 REF, HET, HOM = "0/0:30,0:30:99", "0/1:15,15:30:99", "1/1:0,30:30:99"
-SAMPLES = [
-    {"name": "P", "role": "proband", "sex": "male"}, {"name": "M", "role": "mother", "sex": "female"},
-    {"name": "F", "role": "father", "sex": "male"},
-]
+ROLES = (("proband", "male"), ("mother", "female"), ("father", "male"))
 NEEDLE = "1-1000-A-C"
 """The one that is de novo."""
 
@@ -24,7 +22,7 @@ def _record(place: str, what: str, gene: str, calls: tuple[str, str, str], af: s
     return f"{place} . A C 90 PASS {said} {FIELDS} {' '.join(calls)}"
 
 
-def family_vcf(common: int = 250) -> bytes:
+def family_vcf(names: Sequence[str] = ("P", "M", "F"), common: int = 250) -> bytes:
     """Proband, mother, father: five rare damaging ones among `common` others."""
     rare = ("0.0001", "MODERATE", "pathogenic")
     rows = [
@@ -36,16 +34,19 @@ def family_vcf(common: int = 250) -> bytes:
         _record("chr4 1000", "missense_variant", "RECESSIVE", (HOM, HET, HET), *rare),
         _record("chrX 5000000", "missense_variant", "LINKED", (HOM, HET, REF), *rare),
     ]
-    return table(*rows, samples=["P", "M", "F"]).encode()
+    return table(*rows, samples=list(names)).encode()
 
 
-def ingested_family(stack: Stack, name: str = "Family 7") -> dict[str, Any]:
+def ingested_family(
+    stack: Stack, name: str = "Family 7", names: Sequence[str] = ("P", "M", "F")
+) -> dict[str, Any]:
     """The document of the analysis, once its variants can be browsed."""
     slug = paths.slug(name)
     register_pipeline(stack.ports, stack.project, COPY, by=ADA)
     path = f"samples/{slug}/uploads/{slug}.vcf"
-    stack.ports.objects.write(stack.project, path, family_vcf())
-    body = {"display_id": name, "pipeline": "copy", "inputs": {"file": path}, "samples": SAMPLES}
+    stack.ports.objects.write(stack.project, path, family_vcf(names))
+    samples = [{"name": n, "role": role, "sex": sex} for n, (role, sex) in zip(names, ROLES, strict=True)]
+    body = {"display_id": name, "pipeline": "copy", "inputs": {"file": path}, "samples": samples}
     answer = stack.client.post("/analyses", json=body)
     assert answer.status_code == 201, answer.text
     analysis = answer.json()["id"]

@@ -99,7 +99,7 @@ def test_a_needle_is_found_by_its_filter_and_the_address_is_all_of_it(browser: B
         desk.go(BROWSER)
         expect(desk.page.locator(".presets [aria-current]")).to_have_text("Review")
         assert sorted(genes(desk.page)) == ["DENOVO", "LINKED", "RECESSIVE", "TRANS", "TRANS"]
-        desk.page.get_by_label("de novo").check()
+        desk.page.get_by_role("checkbox", name="de novo").click()  # applies at once
         expect(desk.page.locator(".headline")).to_contain_text("1 of 255")
         assert genes(desk.page) == ["DENOVO"]
         desk.page.get_by_role("link", name="DENOVO").click()
@@ -177,6 +177,18 @@ def test_back_and_a_pasted_address_show_the_same_rows(browser: Browser, family: 
         assert genes(other.page) == rows and other.text("#detail") == shown
 
 
+def test_what_is_not_there_yet_is_shown_as_soon_as_it_is(browser: Browser, family: Stack) -> None:
+    order = {"display_id": "waits", "samples": [{"name": "Later", "role": "proband"}]}
+    assert family.client.post("/orders", json=order).status_code == 201
+    with desk_of(browser, family, EDITOR) as desk:
+        desk.go("/orders/waits/variants")
+        expect(desk.page.get_by_role("heading", level=1)).to_have_text("The variants are on their way")
+        expect(desk.page.locator("main")).to_contain_text("Later")
+        assert desk.violations() == []
+        ingested_family(family, "later", ["Later", "M2", "F2"])
+        expect(desk.page.locator(".headline")).to_contain_text("of 255", timeout=60_000)
+
+
 def test_keys_do_what_buttons_do(browser: Browser, family: Stack) -> None:
     """While one types they are letters."""
     with desk_of(browser, family, EDITOR) as desk:
@@ -196,7 +208,7 @@ def test_keys_do_what_buttons_do(browser: Browser, family: Stack) -> None:
 def test_without_a_script_the_browser_works_the_same(browser: Browser, family: Stack) -> None:
     with desk_of(browser, family, EDITOR, scripts=False) as desk:
         desk.go(BROWSER)
-        desk.page.get_by_label("de novo").check()
+        desk.page.get_by_role("checkbox", name="de novo").check()
         desk.page.get_by_role("button", name="Apply").click()
         assert genes(desk.page) == ["DENOVO"]
         desk.page.get_by_role("link", name="DENOVO").click()

@@ -12,9 +12,9 @@ from fastapi.responses import HTMLResponse, Response
 
 from services.miner.api.panels import list_panels
 from services.miner.api.saved_filters import keep_filter, list_filters
-from services.miner.api.variants import Asked, OfAnalysis, OfOrder, Pair, one_variant
+from services.miner.api.variants import Asked, Pair, one_variant
 from services.miner.auth.permissions import Permission
-from services.miner.caches import CACHES, Subject
+from services.miner.caches import CACHES, Subject, of_analysis, of_order
 from services.miner.context import (
     TheAnalysis,
     TheCaller,
@@ -28,6 +28,8 @@ from services.miner.context import (
 from services.miner.pages import variant_view as view
 from services.miner.pages.rendering import render, see_other
 from services.miner.problems import Refusal
+from shared.domain.analysis import IngestStatus
+from shared.domain.cache import CacheStatus
 from shared.domain.order import Mode, mode_of
 from shared.domain.project import Project
 from shared.ports import Ports
@@ -47,32 +49,46 @@ ROWS = 100
 
 @dataclass(frozen=True)
 class Shown:
-    """Whose variants a page is of. `path` is the browser's own address."""
+    """Whose variants a page is of. `path` is the browser's own address, `events` that of the stream of its changes;
+    `older`: a newer version of what is shown is on its way."""
 
     path: str
     parent: str
+    events: str
     kind: str
     name: str
     mode: Mode
+    older: bool
 
 
 @router.get("/orders/{order}/variants")
 def of_an_order(
-    request: Request, stored: TheOrder, subject: OfOrder, project: TheProject, ports: ThePorts, person: ThePerson
+    request: Request, stored: TheOrder, project: TheProject, ports: ThePorts, person: ThePerson
 ) -> Response:
     order = loaded_order(stored).order
-    parent = f"/orders/{order.slug}"
-    shown = Shown(f"{parent}/variants", parent, "Order", order.display_id, order.mode)
+    parent, events = f"/orders/{order.slug}", f"/api/v1/orders/{order.id}/events"
+    older = order.cache.built is not None and order.cache.status is not CacheStatus.READY
+    shown = Shown(f"{parent}/variants", parent, events, "Order", order.display_id, order.mode, older)
+    try:
+        subject = of_order(order)
+    except Refusal as not_yet:
+        return _not_yet(request, shown, order.cache.status, not_yet)
     return _browser(request, ports, project, person.may(Permission.READ_FILES, project.id), subject, shown)
 
 
 @router.get("/analyses/{analysis}/variants")
 def of_an_analysis(
-    request: Request, stored: TheAnalysis, subject: OfAnalysis, project: TheProject, ports: ThePorts, person: ThePerson
+    request: Request, stored: TheAnalysis, project: TheProject, ports: ThePorts, person: ThePerson
 ) -> Response:
     analysis = loaded(stored).analysis
-    parent = f"/analyses/{analysis.slug}"
-    shown = Shown(f"{parent}/variants", parent, "Analysis", analysis.display_id, mode_of(analysis.samples))
+    parent, events = f"/analyses/{analysis.slug}", f"/api/v1/analyses/{analysis.id}/events"
+    older = analysis.ingest.cache is not None and analysis.ingest.status is not IngestStatus.READY
+    mode = mode_of(analysis.samples)
+    shown = Shown(f"{parent}/variants", parent, events, "Analysis", analysis.display_id, mode, older)
+    try:
+        subject = of_analysis(analysis)
+    except Refusal as not_yet:
+        return _not_yet(request, shown, analysis.ingest.status, not_yet)
     return _browser(request, ports, project, person.may(Permission.READ_FILES, project.id), subject, shown)
 
 
@@ -87,6 +103,11 @@ def save_filter(
     wanted = filter_from_params(pair for pair in parse_qsl(params) if pair[0] in Filter.model_fields)
     saved, _ = keep_filter(ports, project, caller, {"name": name, "filter": wanted.given()})
     return see_other(request, path, [("saved", saved.slug)], message=f"Saved as {saved.name}.")
+
+
+def _not_yet(request: Request, shown: Shown, status: str, why: Refusal) -> HTMLResponse:
+    """Nothing to browse: it is being read, it failed, or there is none. 200: the page itself is as it should be."""
+    return render(request, "variants/not_yet.html", shown=shown, state=status, why=str(why))
 
 
 def _browser(
