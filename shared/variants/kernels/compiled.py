@@ -61,7 +61,7 @@ def _laid(ints: Ints) -> Ints:
 
 
 def find(text: Bytes, sought: bytes) -> list[Offsets]:
-    room = len(text) // 8 + 64
+    room = len(text) // 4 + 64
     while True:
         found = [np.empty(room, np.int32) for _ in sought]
         n, places = np.zeros(len(sought), np.int64), np.array([_at(array) for array in found], np.uintp)

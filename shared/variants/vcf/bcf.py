@@ -13,10 +13,11 @@ from pathlib import Path
 from tempfile import TemporaryFile
 
 from shared.variants.report import VcfRefused
-from shared.variants.vcf.source import PIECE_BYTES, read_text
+from shared.variants.vcf.source import read_text
 
 MAGIC = b"BCF"
 VERSION = b"\x02\x02"
+_READ_BYTES = 1 << 20
 
 
 def read_any(path: Path) -> Iterator[bytes]:
@@ -36,7 +37,7 @@ def read_bcf(path: Path) -> Iterator[bytes]:
     ) as child:
         assert child.stdout is not None
         try:
-            while piece := child.stdout.read(PIECE_BYTES):
+            while piece := child.stdout.read(_READ_BYTES):
                 yield piece
             code = child.wait()
         finally:

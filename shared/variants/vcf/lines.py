@@ -11,6 +11,8 @@ from shared.variants.report import Notes, VcfRefused
 from shared.variants.vcf.header import BOM, Header, parse_header
 from shared.variants.vcf.spans import Bools, Ints, Spans, Text
 
+# Of text made rows at a time: Python's own work is by block, so that more threads wait for it where blocks are small.
+BLOCK_BYTES = 12 << 20
 # Bounds the memory of one block; the longest line known in real files has 1.3 million characters.
 LONGEST_LINE_BYTES = 256 << 20
 
@@ -68,10 +70,15 @@ class VcfText:
 
     def blocks(self) -> Iterator[Block]:
         """Raises VcfRefused, with the record, where the text is cut, corrupt or not in columns."""
-        rest = self._rest
+        held, size = [self._rest], 0
         try:
             for piece in self._pieces:
-                whole, rest = _whole_lines(rest, piece)
+                held.append(piece)
+                size += len(piece)
+                if size < BLOCK_BYTES:
+                    continue
+                whole, rest = _whole_lines(held)
+                held, size = [rest], 0
                 yield from self._block(whole)
                 if len(rest) > LONGEST_LINE_BYTES:
                     raise VcfRefused(f"a line is longer than {LONGEST_LINE_BYTES >> 20} MiB")
@@ -79,9 +86,10 @@ class VcfText:
             if error.line:
                 raise
             # The data ended early: what came before is read first, so that the refusal names the right record.
-            yield from self._block(rest[: rest.rfind(b"\n") + 1])
+            text = b"".join(held)
+            yield from self._block(text[: text.rfind(b"\n") + 1])
             raise VcfRefused(error.reason, self._records + 1, self.header.lines + self._records + 1) from error
-        whole, rest = _whole_lines(rest, b"")
+        whole, rest = _whole_lines(held)
         yield from self._block(whole)
         yield from self._last(rest)
 
@@ -194,13 +202,14 @@ class VcfText:
         return parse_header(text.decode().split("\n")[:-1], self._notes)
 
 
-def _whole_lines(held: bytes, piece: bytes) -> tuple[bytes, bytes]:
-    """(whole lines, the rest) of `held` and `piece` together. The last line always waits: whether it is cut, or blank
-    lines follow, the end tells."""
-    end = _end_of_whole(piece)
+def _whole_lines(pieces: list[bytes]) -> tuple[bytes, bytes]:
+    """(whole lines, the rest) of the pieces together. The last line always waits: whether it is cut, or blank lines
+    follow, the end tells."""
+    *before, last = pieces
+    end = _end_of_whole(last)
     if end:
-        return b"".join((held, memoryview(piece)[:end])), piece[end:]
-    text = held + piece
+        return b"".join((*before, memoryview(last)[:end])), last[end:]
+    text = b"".join(pieces)
     end = _end_of_whole(text)
     return text[:end], text[end:]
 

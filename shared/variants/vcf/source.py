@@ -17,7 +17,6 @@ from isal import isal_zlib
 from shared.variants.report import VcfRefused
 
 GZIP_MAGIC = b"\x1f\x8b"
-PIECE_BYTES = 4 << 20  # of text handed on at a time
 _READ_BYTES = 1 << 20  # of the file read at a time
 _FIXED_HEADER = 12  # of a gzip member: up to and with XLEN
 _RAW_DEFLATE = -15
@@ -26,7 +25,7 @@ _ISAL_ERROR: type[Exception] = isal_zlib.error  # type: ignore[assignment]
 
 
 def read_text(path: Path) -> Iterator[bytes]:
-    """Yields the unpacked content in pieces of about `PIECE_BYTES`.
+    """Yields the unpacked content in pieces as they come: blocks of BGZF, or what a read gives.
 
     Raises VcfRefused for an empty, truncated or corrupt file, after everything before the damage was yielded.
     """
@@ -35,32 +34,13 @@ def read_text(path: Path) -> Iterator[bytes]:
         file.seek(0)
         if not head:
             raise VcfRefused("empty file: it has 0 bytes")
-        yield from _pieces(_unpacked(file, head))
+        yield from _unpacked(file, head)
 
 
 def _unpacked(file: BinaryIO, head: bytes) -> Iterator[bytes]:
     if not head.startswith(GZIP_MAGIC):
         return iter(lambda: file.read(_READ_BYTES), b"")
     return _bgzf_blocks(file) if _block_size(head) else _gzip_members(file)
-
-
-def _pieces(parts: Iterator[bytes]) -> Iterator[bytes]:
-    held: list[bytes] = []
-    size = 0
-    try:
-        for part in parts:
-            held.append(part)
-            size += len(part)
-            if size >= PIECE_BYTES:
-                yield b"".join(held)
-                held, size = [], 0
-    except VcfRefused:
-        # What came before the damage goes first, so that the refusal can name the record.
-        if held:
-            yield b"".join(held)
-        raise
-    if held:
-        yield b"".join(held)
 
 
 def _block_size(head: bytes) -> int | None:

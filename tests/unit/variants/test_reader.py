@@ -13,7 +13,7 @@ from shared.variants import parallel
 from shared.variants.check import check
 from shared.variants.report import VcfRefused
 from shared.variants.table import build_table
-from shared.variants.vcf import source
+from shared.variants.vcf import lines, source
 from tests.unit.variants.vcf_text import BGZF_END, Built, bgzip, fmt, info, vcf
 
 SMALL = vcf(
@@ -38,7 +38,7 @@ def test_the_same_vcf_gives_the_same_bytes(tmp_path: Path) -> None:
 
 
 def test_the_bytes_do_not_depend_on_the_number_of_threads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(source, "PIECE_BYTES", 300)
+    monkeypatch.setattr(lines, "BLOCK_BYTES", 300)
     monkeypatch.setattr(source, "_READ_BYTES", 150)
     tables = []
     for threads in (1, 2, 8):
@@ -49,7 +49,7 @@ def test_the_bytes_do_not_depend_on_the_number_of_threads(tmp_path: Path, monkey
 
 def test_rows_do_not_depend_on_the_size_of_pieces(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = Built(tmp_path, SMALL)
-    monkeypatch.setattr(source, "PIECE_BYTES", 300)
+    monkeypatch.setattr(lines, "BLOCK_BYTES", 300)
     monkeypatch.setattr(source, "_READ_BYTES", 150)
     pieces = Built(tmp_path, SMALL, "pieces.vcf")
     assert (pieces.rows, pieces.report) == (whole.rows, whole.report)
