@@ -36,6 +36,8 @@ PAGES: Mapping[str, str] = {
     "order-variants": "/orders/family-7/variants",
     "order-variant": f"/orders/family-7/variants?inheritance=de_novo&variant={NEEDLE}",
     "analysis-variants": "/analyses/family-7/variants?sort=position",
+    "order-reads": "/orders/family-7/reads?locus=chr1:950-1050",
+    "analysis-reads": "/analyses/family-7/reads",
     "variants-not-yet": "/orders/waits/variants",
     "ops": "/ops",
     "ops-rejections": "/ops?tab=rejections",

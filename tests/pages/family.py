@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
+
+import pysam
 
 from shared.domain import paths
 from shared.steps.register import register_pipeline
 from tests.flow.stack import ADA, Stack
-from tests.flow.test_real_files import COPY
+from tests.flow.stacks import shell_pipeline
 from tests.unit.variants.orders import FIELDS, csq, table
 
 REF, HET, HOM = "0/0:30,0:30:99", "0/1:15,15:30:99", "1/1:0,30:30:99"
@@ -37,16 +41,48 @@ def family_vcf(names: Sequence[str] = ("P", "M", "F"), common: int = 250) -> byt
     return table(*rows, samples=list(names)).encode()
 
 
+def family_reads() -> tuple[bytes, bytes]:
+    """A BAM of the proband's reads around the needle, every other one with its allele, and its index."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = f"{folder}/p.bam"
+        header = {"HD": {"VN": "1.6", "SO": "coordinate"}, "SQ": [{"SN": "chr1", "LN": 248_956_422}],
+                  "RG": [{"ID": "P", "SM": "P"}]}
+        with pysam.AlignmentFile(path, "wb", header=header) as file:
+            for number in range(40):
+                read = pysam.AlignedSegment(file.header)
+                start = 900 + number * 2
+                bases = ["A"] * 100
+                if number % 2:
+                    bases[999 - start] = "C"
+                read.query_name, read.query_sequence, read.flag = f"read{number}", "".join(bases), 0
+                read.reference_id, read.reference_start, read.mapping_quality = 0, start, 60
+                read.cigarstring, read.query_qualities = "100M", pysam.qualitystring_to_array("I" * 100)
+                read.set_tag("RG", "P")
+                file.write(read)
+        pysam.index(path)
+        return Path(path).read_bytes(), Path(f"{path}.bai").read_bytes()
+
+
+FAMILY = shell_pipeline(
+    "family", 'cp "$IFLOW_BUCKET_DIR/$(sed -n \'s/.*"folder": "\\(.*\\)".*/\\1/p\' "$IFLOW_INPUTS")"/* "$OUT"',
+    [{"glob": glob, "kind": kind, "required": True}
+     for glob, kind in (("*.vcf", "vcf"), ("*.bam", "bam"), ("*.bai", "index"))],
+    inputs={"type": "object", "properties": {"folder": {"type": "string"}}},
+)
+"""Leaves the files of a folder as they are."""
+
+
 def ingested_family(
     stack: Stack, name: str = "Family 7", names: Sequence[str] = ("P", "M", "F")
 ) -> dict[str, Any]:
     """The document of the analysis, once its variants can be browsed."""
-    slug = paths.slug(name)
-    register_pipeline(stack.ports, stack.project, COPY, by=ADA)
-    path = f"samples/{slug}/uploads/{slug}.vcf"
-    stack.ports.objects.write(stack.project, path, family_vcf(names))
+    folder = f"samples/{paths.slug(name)}/uploads"
+    register_pipeline(stack.ports, stack.project, FAMILY, by=ADA)
+    bam, index = family_reads()
+    for file, content in (("calls.vcf", family_vcf(names)), ("p.bam", bam), ("p.bam.bai", index)):
+        stack.ports.objects.write(stack.project, f"{folder}/{file}", content)
     samples = [{"name": n, "role": role, "sex": sex} for n, (role, sex) in zip(names, ROLES, strict=True)]
-    body = {"display_id": name, "pipeline": "copy", "inputs": {"file": path}, "samples": samples}
+    body = {"display_id": name, "pipeline": "family", "inputs": {"folder": folder}, "samples": samples}
     answer = stack.client.post("/analyses", json=body)
     assert answer.status_code == 201, answer.text
     analysis = answer.json()["id"]

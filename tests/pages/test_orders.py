@@ -172,9 +172,25 @@ def test_back_and_a_pasted_address_show_the_same_rows(browser: Browser, family: 
         desk.page.go_back()
         expect(desk.page.locator("#detail")).to_be_hidden()
         assert desk.page.url == third and genes(desk.page) == rows
-    with desk_of(browser, family, DEMO) as other:
+    with desk_of(browser, family, ADA) as other:
         other.page.goto(opened)
         assert genes(other.page) == rows and other.text("#detail") == shown
+
+
+def test_the_reads_of_a_variant_are_drawn_from_the_runs_own_files(browser: Browser, family: Stack) -> None:
+    """C70: by signed addresses and ranges."""
+    with desk_of(browser, family, EDITOR) as desk:
+        files: list[str] = []
+        desk.page.on("request", lambda asked: files.append(asked.url) if "/files/" in asked.url else None)
+        desk.go(f"{BROWSER}?gene=DENOVO&variant={NEEDLE}")
+        desk.page.get_by_role("button", name="Reads and locus").click()
+        expect(desk.page.locator("#reads[data-state=drawn]")).to_be_visible(timeout=60_000)
+        assert {url.partition("?")[0].rpartition("/")[2] for url in files} >= {"p.bam", "p.bam.bai"}
+        assert all(said.startswith("No sequence") for said in desk.broken)  # the pipeline names no reference
+        desk.broken.clear()
+    with desk_of(browser, family, DEMO) as desk:
+        desk.go(f"{BROWSER}?gene=DENOVO&variant={NEEDLE}")
+        assert desk.page.get_by_role("button", name="Reads and locus").count() == 0
 
 
 def test_what_is_not_there_yet_is_shown_as_soon_as_it_is(browser: Browser, family: Stack) -> None:

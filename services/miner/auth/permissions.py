@@ -73,6 +73,10 @@ TABLE: Mapping[str, Permission] = {
     "GET /orders/{order}/variants": _P.SEE,
     "GET /analyses/{analysis}/variants": _P.SEE,
     "POST /filters": _P.WORK,
+    "GET /orders/{order}/reads": _P.READ_FILES,
+    "GET /analyses/{analysis}/reads": _P.READ_FILES,
+    "GET /orders/{order}/reads/contigs": _P.READ_FILES,
+    "GET /analyses/{analysis}/reads/contigs": _P.READ_FILES,
 
     "GET /ops": _P.OPERATE,
     "GET /ops/rejections/{rejection}": _P.OPERATE,

@@ -81,6 +81,11 @@ def change(row: Row) -> str:
     return f"{allele(row['ref'])}>{allele(row['alt'])}"
 
 
+def around(row: Row, bases: int = 50) -> str:
+    """The locus with its neighbours, as igv.js takes it; the contig as the VCF has it."""
+    return f"{row['contig']}:{max(row['pos'] - bases, 1)}-{row['pos'] + len(row['ref'] or '') + bases}"
+
+
 def hgvs(text: str | None) -> str:
     """Without its transcript, which the title tells."""
     return (text or "").rpartition(":")[2]

@@ -22,10 +22,12 @@ from services.miner.context import (
     ThePerson,
     ThePorts,
     TheProject,
+    analysis_named,
     loaded,
     loaded_order,
 )
 from services.miner.pages import variant_view as view
+from services.miner.pages.reads import has_reads
 from services.miner.pages.rendering import render, see_other
 from services.miner.problems import Refusal
 from shared.domain.analysis import IngestStatus
@@ -45,6 +47,8 @@ PLACES = frozenset({"cursor", "variant"})
 PER_CENT = "percent_"
 """Before the name of a fraction that a form's field has in per cent (C64)."""
 ROWS = 100
+MOST_LOOKED_AT = 5
+"""Analyses of an order, for whether there are reads to be shown."""
 
 
 @dataclass(frozen=True)
@@ -59,6 +63,7 @@ class Shown:
     name: str
     mode: Mode
     older: bool
+    reads: bool
 
 
 @router.get("/orders/{order}/variants")
@@ -68,7 +73,9 @@ def of_an_order(
     order = loaded_order(stored).order
     parent, events = f"/orders/{order.slug}", f"/api/v1/orders/{order.id}/events"
     older = order.cache.built is not None and order.cache.status is not CacheStatus.READY
-    shown = Shown(f"{parent}/variants", parent, events, "Order", order.display_id, order.mode, older)
+    analyses = (analysis_named(ports, project, name) for name in order.analyses[:MOST_LOOKED_AT])
+    reads = any(has_reads(loaded(each).analysis) for each in analyses if each)
+    shown = Shown(f"{parent}/variants", parent, events, "Order", order.display_id, order.mode, older, reads)
     try:
         subject = of_order(order)
     except Refusal as not_yet:
@@ -84,7 +91,8 @@ def of_an_analysis(
     parent, events = f"/analyses/{analysis.slug}", f"/api/v1/analyses/{analysis.id}/events"
     older = analysis.ingest.cache is not None and analysis.ingest.status is not IngestStatus.READY
     mode = mode_of(analysis.samples)
-    shown = Shown(f"{parent}/variants", parent, events, "Analysis", analysis.display_id, mode, older)
+    reads = has_reads(analysis)
+    shown = Shown(f"{parent}/variants", parent, events, "Analysis", analysis.display_id, mode, older, reads)
     try:
         subject = of_analysis(analysis)
     except Refusal as not_yet:

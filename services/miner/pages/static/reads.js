@@ -1,0 +1,27 @@
+// igv.js over signed addresses: each is asked for when it is used, so that none has run out (igv.js calls the functions).
+const place = document.getElementById("reads");
+const igv = (await import(place.dataset.igv)).default;
+
+async function linked(track) {
+  const asked = new URLSearchParams({ path: track.path });
+  const answer = await fetch(`${track.links}?${asked}`, { headers: { "X-Project-ID": place.dataset.project } });
+  if (!answer.ok) throw new Error((await answer.json()).detail);
+  return (await answer.json()).items[0];
+}
+
+const tracks = JSON.parse(place.dataset.tracks).map((track) => ({
+  name: track.name, type: track.type, format: track.format, height: track.type === "alignment" ? 320 : 60,
+  url: async () => (await linked(track)).url,
+  indexURL: async () => (await linked(track)).index,
+}));
+
+try {
+  await igv.createBrowser(place, {
+    loadDefaultGenomes: false, search: false, locus: place.dataset.locus || undefined, tracks,
+    reference: { id: "contigs", name: "Contigs of the VCF", format: "chromsizes", fastaURL: place.dataset.contigs, wholeGenomeView: false },
+  });
+  place.dataset.state = "drawn";
+} catch (error) {
+  place.dataset.state = "failed";
+  place.textContent = `The reads cannot be shown: ${error.message}`;
+}
