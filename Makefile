@@ -12,7 +12,7 @@ help:                ## what can be made
 
 install: $(STAMP)    ## the virtual environment, from the hashed lock
 
-$(STAMP): infra/requirements.lock pyproject.toml shared/variants/kernels/kernels.c infra/assets/package-lock.json infra/assets/build.py
+$(STAMP): infra/requirements.lock pyproject.toml $(wildcard shared/variants/kernels/*.c) infra/assets/package-lock.json infra/assets/build.py
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or later is needed, this is " + sys.version)'
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r infra/requirements.lock

@@ -31,8 +31,9 @@ import numpy.typing as npt
 
 from shared.domain.reasons import Reason
 from shared.domain.request import Role, Sex
+from shared.variants import kernels
 from shared.variants.filters import BadQuery
-from shared.variants.order_index import Index, Words, bits_at, nothing, of_rows, unpack
+from shared.variants.order_index import Index, Words, bits_at, nothing, unpack
 from shared.variants.order_schema import Group
 
 Ints = npt.NDArray[np.int64]
@@ -178,22 +179,12 @@ class Family:
 # -- compound heterozygous --------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
-class _Classes:
-    """Heterozygous rows of a gene that are alike in all that pairs depend on; `n` of them. `set` is of the gene and the
-    phase set, `side` also of the side within it; both are 0 where the rows are not phased."""
-
-    gene: Ints
-    origin: Ints
-    set: Ints
-    side: Ints
-    n: Ints
-
-
 def pairing(index: Index) -> dict[str, npt.NDArray[Any]]:
     """What is worked out when the index is made, since it depends on no filter. `pairs/rows`: each heterozygous row
-    that has a gene, once for each of its genes, class by class; of each class `pairs/starts`, where its rows begin, and
-    `pairs/gene`, `origin`, `set` and `side`. The order has a proband."""
+    that has a gene, once for each of its genes, class by class, gene by gene; rows of a class are alike in all that
+    pairs depend on. Of each class `pairs/starts`, where its rows begin, and `pairs/gene`, `origin`, `set` (of the gene
+    and the phase set) and `side` (also of the side within it); both are 0 where the rows are not phased. The order has
+    a proband."""
     rows = np.flatnonzero(unpack(candidates(index, index.every), index.rows))
     genes, of_row = _genes_of(index, rows)
     what = _alike(index, rows)
@@ -221,38 +212,9 @@ def paired(index: Index, among: Words, *, phase_known: bool) -> Words:
     rows, starts = index.whole("pairs/rows"), index.whole("pairs/starts")
     if not len(rows):
         return nothing(index.rows)
-    there = unpack(among, index.rows)[rows]
-    n = np.add.reduceat(there.view(np.uint8), starts, dtype=np.uint32).astype(np.int64)
-    some = np.flatnonzero(n)
-    gene, origin, sets, side = (index.array(f"pairs/{name}")[some].astype(np.int64)
-                                for name in ("gene", "origin", "set", "side"))
-    in_trans, others = _partners_by_class(_Classes(gene, origin, sets, side, n[some]))
-    fits = np.zeros(len(n), bool)
-    fits[some] = (in_trans if phase_known else others) > 0
-    there &= np.repeat(fits, np.diff(starts, append=len(rows)))
-    return of_rows(rows[np.flatnonzero(there)], index.rows)
-
-
-def _partners_by_class(classes: _Classes) -> tuple[Ints, Ints]:
-    """Of each row of a class how many partners are in trans, and how many are not in cis."""
-    phased, known = classes.set > 0, classes.origin != _NEITHER
-    other, n = _OTHER[classes.origin], classes.n
-    of_origin, in_set = classes.gene * 3 + classes.origin, classes.set * 3 + classes.origin
-    in_gene = _how_many(classes.gene, classes.gene, n)
-    same_origin = np.where(known, _how_many(of_origin, of_origin, n), 0)
-    other_origin = np.where(known, _how_many(of_origin, classes.gene * 3 + other, n), 0)
-    same_set = np.where(phased, _how_many(classes.set, classes.set, n), 0)
-    same_side = np.where(phased, _how_many(classes.side, classes.side, n), 0)
-    same_both = np.where(phased & known, _how_many(in_set, in_set, n), 0)
-    other_in_set = np.where(phased & known, _how_many(in_set, classes.set * 3 + other, n), 0)
-    cis = same_side + same_origin - same_both + (~phased & ~known)  # a row itself is among them, in one way or another
-    return same_set - same_side + other_origin - other_in_set, in_gene - cis
-
-
-def _how_many(have: Ints, asked: Ints, n: Ints) -> Ints:
-    """Of each of `asked` how many rows are in the classes that have the same; small numbers from 0."""
-    most = int(max(have.max(initial=0), asked.max(initial=0))) + 1
-    return np.bincount(have, n, most).astype(np.int64)[asked]
+    gene, origin, sets, side = (index.whole(f"pairs/{name}") for name in ("gene", "origin", "set", "side"))
+    found: Words = kernels.paired(among, rows, starts, (gene, origin, sets, side), phase_known)
+    return found
 
 
 class Partners:
@@ -281,9 +243,6 @@ class Partners:
         found = self._rows[at]
         return [*((int(other), "trans") for other in found[known & ~cis]),
                 *((int(other), "unknown") for other in found[~known])]
-
-
-_OTHER = np.array([_NEITHER, _MOTHER, _FATHER])
 
 
 def candidates(index: Index, among: Words) -> Words:

@@ -33,7 +33,7 @@ from __future__ import annotations
 import json
 import math
 import mmap
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -43,6 +43,7 @@ import numpy as np
 import numpy.typing as npt
 
 from shared.domain.request import Role, Sex
+from shared.variants.kernels import common, rows_of, within
 from shared.variants.order_schema import Group, columns_of
 
 Words = npt.NDArray[np.uint64]
@@ -53,8 +54,6 @@ MAGIC = b"IFLOWIX2"
 NULL_INT = int(np.iinfo(np.int32).min)
 TEXT_END = b"\xff"
 LONG = 1000
-_PIECE = 1 << 20
-"""Rows that are compared at a time, so that what is between lies in the processor's cache."""
 
 
 class IndexBroken(ValueError):
@@ -105,30 +104,11 @@ def of_range(start: int, stop: int, n: int) -> Words:
     return words
 
 
-def rows_of(words: Words) -> Array:
-    """Numbers of the rows, ascending."""
-    some = np.flatnonzero(words)
-    if len(some) * 4 > len(words):
-        return np.flatnonzero(unpack(words, len(words) * 64))
-    bits = np.flatnonzero(np.unpackbits(words[some].view(np.uint8), bitorder="little").view(bool))
-    rows: Array = (some[bits >> 6] << 6) | (bits & 63)
-    return rows
-
-
 def bits_at(words: Array, rows: Array) -> Bools:
     """Of each row number whether its bit is set."""
     octets = words.view(np.uint8)
     found: Bools = ((octets[rows >> 3] >> (rows & 7).astype(np.uint8)) & np.uint8(1)).view(bool)
     return found
-
-
-def counts_within(words: Words, bitmaps: Iterable[Words]) -> list[int]:
-    """Of each bitmap how many bits it has in common with `words`."""
-    both, bits = np.empty_like(words), np.empty(len(words), np.uint8)
-    return [
-        int(np.bitwise_count(np.bitwise_and(words, bitmap, out=both), out=bits).sum(dtype=np.uint32))
-        for bitmap in bitmaps
-    ]
 
 
 def count_between(words: Words, start: int, stop: int) -> int:
@@ -140,16 +120,6 @@ def count_between(words: Words, start: int, stop: int) -> int:
     if stop & 63:
         found -= (int(words[last - 1]) >> (stop & 63)).bit_count()
     return found
-
-
-def where(codes: Array, fits: Callable[[Array], Bools]) -> Words:
-    """The bitmap of the rows whose code fits."""
-    words = nothing(len(codes))
-    octets = words.view(np.uint8)
-    for start in range(0, len(codes), _PIECE):
-        packed = np.packbits(fits(codes[start : start + _PIECE]), bitorder="little")
-        octets[start >> 3 : (start >> 3) + len(packed)] = packed
-    return words
 
 
 # -- reading ----------------------------------------------------------------------------------------------------------
@@ -280,7 +250,7 @@ class Index:
         counts = []
         if terms.frequent:
             bitmaps = self.whole(f"{column}/bits")
-            counts = counts_within(among, bitmaps[:-1] if terms.whole else bitmaps)
+            counts = common(among, bitmaps[:-1] if terms.whole else bitmaps)
         if terms.rare:
             hits = bits_at(among, self.whole(f"{column}/rows")).view(np.uint8)
             starts = self.array(f"{column}/rows_offsets")[:-1]
@@ -324,20 +294,19 @@ class Index:
         codes = self.whole(column)
         if not self.has(f"{column}/exact"):
             last = int(np.searchsorted(self.array(f"{column}/values"), limit, "left" if or_equal else "right"))
-            return where(codes, lambda piece: piece > last)
+            return _beyond(codes, last)
         last = int(np.searchsorted(self.array(f"{column}/edges"), limit, "right"))
-        words = where(codes, lambda piece: piece > last)
+        words = _beyond(codes, last)
         if last:
-            rows = rows_of(where(codes, lambda piece: piece == last))
+            rows = rows_of(within(codes, last, last))
             values = self.array(f"{column}/exact")[rows]
             words |= of_rows(rows[values >= limit if or_equal else values > limit], self.rows)
         return words
 
     def between(self, column: str, first: int, last: int) -> Words:
         """Rows whose code is from `first` to `last`."""
-        if first == last:
-            return where(self.whole(column), lambda piece: piece == first)
-        return where(self.whole(column), lambda piece: (piece >= first) & (piece <= last))
+        words: Words = within(self.whole(column), first, last)
+        return words
 
     def code_at(self, column: str, value: float) -> int:
         """Of a number that a row has, or of a code."""
@@ -360,6 +329,11 @@ class Index:
     def value(self, column: str, code: int) -> str | None:
         """Of a code; None for 0."""
         return self.text(column, code - 1) if code else None
+
+    def texts(self, column: str, numbers: Array) -> list[str]:
+        offsets, data = self.array(f"{column}/offsets"), self.array(f"{column}/bytes").data
+        ends = zip(offsets[numbers].tolist(), offsets[numbers + 1].tolist(), strict=True)
+        return [str(data[start : end - 1], "utf-8") for start, end in ends]
 
     def text(self, column: str, number: int) -> str:
         offsets = self.array(f"{column}/offsets")
@@ -403,6 +377,11 @@ class Index:
 
     def rows_by_chromosome(self) -> dict[str, int]:
         return {each.name: each.stop - each.start for each in self.chromosomes}
+
+
+def _beyond(codes: Array, last: int) -> Words:
+    words: Words = within(codes, last + 1, int(np.iinfo(codes.dtype).max))
+    return words
 
 
 def open_index(path: Path) -> Index:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
@@ -54,7 +55,7 @@ def batches(index: Index, rows: Array, columns: Sequence[str], size: int = 10_00
 
 def _values(index: Index, column: Column, name: str, rows: Array) -> list[Any]:
     if column.kind == "text":
-        return [index.text(name, row) for row in rows.tolist()]
+        return index.texts(name, rows)
     if column.kind == "list":
         return _listed(index, name, rows)
     if column.kind == "float":
@@ -65,7 +66,7 @@ def _values(index: Index, column: Column, name: str, rows: Array) -> list[Any]:
     if column.kind == "bool":
         return list(bits_at(data, rows).tolist())
     values: list[Any] = data[rows].tolist()
-    texts = {code: index.value(name, code) for code in set(values)}
+    texts = _texts(index, name, values)
     if pa.types.is_list(column.type):
         return [None if (text := texts[code]) is None else text.split(column.parted_by) for code in values]
     return [texts[code] for code in values]
@@ -74,5 +75,11 @@ def _values(index: Index, column: Column, name: str, rows: Array) -> list[Any]:
 def _listed(index: Index, name: str, rows: Array) -> list[list[str]]:
     offsets, codes = index.array(f"{name}/of_row_offsets"), index.array(f"{name}/of_row")
     found = [codes[offsets[row] : offsets[row + 1]].tolist() for row in rows.tolist()]
-    texts = {code: index.value(name, code) for code in {code for each in found for code in each}}
+    texts = _texts(index, name, (code for each in found for code in each))
     return [[text for code in each if (text := texts[code])] for each in found]
+
+
+def _texts(index: Index, name: str, codes: Iterable[int]) -> dict[int, str | None]:
+    """Each once; None for 0."""
+    each = np.array(sorted(set(codes) - {0}), np.int64)
+    return {0: None, **dict(zip(each.tolist(), index.texts(name, each - 1), strict=True))}

@@ -16,7 +16,8 @@ import numpy.typing as npt
 
 from shared.domain.reasons import Reason, show
 from shared.variants.filters import BadQuery
-from shared.variants.order_index import Index, Words, bits_at, count, nothing, of_rows, rows_of
+from shared.variants.kernels import rows_of
+from shared.variants.order_index import Index, Words, bits_at, count, nothing, of_rows
 
 Array = npt.NDArray[Any]
 Bools = npt.NDArray[np.bool_]

@@ -1,4 +1,5 @@
-"""The loops over the bytes of a VCF, compiled (compiled.py over kernels.c) or in NumPy and Arrow (plain.py).
+"""The loops over the bytes of a VCF and the bitmaps of an order, compiled (compiled.py over kernels.c and bits.c) or in
+NumPy and Arrow (plain.py).
 
 Both give the same values, which tests/unit/variants/test_kernels.py holds them to. Plain is what runs where there was
 no C compiler at `make install`. docs/decisions/0018-compiled-kernels.md.
@@ -17,6 +18,15 @@ next; for the others they may come in any order, and more than once.
     floats(text, starts, ends)          the same with doubles
     encode(text, starts, ends, valid)   (int32 code of each field, equal for equal bytes, counted in order of
                                         appearance, -1 where not valid; which field each code was first)
+
+Of bitmaps (order_index.py):
+
+    within(codes, first, last)          bitmap of the rows whose code (unsigned; `first` and `last` too) is between
+    common(words, bitmaps)              of each bitmap how many bits it shares with `words`
+    rows_of(words)                      numbers of the rows that are set, ascending
+    paired(words, rows, starts, classes, in_trans)  rows that are set and have a partner that is set, as a bitmap: one
+                                        in trans, or else one that is not in cis (inheritance.py, which tells what rows
+                                        a class has: rows[starts[i] up to starts[i + 1]], the last to the end)
 """
 
 from __future__ import annotations
@@ -29,3 +39,4 @@ CHOSEN: ModuleType = compiled if compiled.is_there() else plain
 
 find, strings, split, first = CHOSEN.find, CHOSEN.strings, CHOSEN.split, CHOSEN.first
 missing, integers, floats, encode = CHOSEN.missing, CHOSEN.integers, CHOSEN.floats, CHOSEN.encode
+within, common, rows_of, paired = CHOSEN.within, CHOSEN.common, CHOSEN.rows_of, CHOSEN.paired

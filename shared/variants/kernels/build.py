@@ -1,4 +1,5 @@
-"""`python shared/variants/kernels/build.py` compiles kernels.c to a library beside it. Exits with 1 where it cannot."""
+"""`python shared/variants/kernels/build.py` compiles kernels.c and bits.c to a library beside them. Exits with 1 where
+it cannot."""
 
 from __future__ import annotations
 
@@ -9,7 +10,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-SOURCE = Path(__file__).with_name("kernels.c")
+SOURCES = (Path(__file__).with_name("kernels.c"), Path(__file__).with_name("bits.c"))
 LIBRARY = Path(__file__).with_name("kernels.so")
 # No -march: the library may run on another machine than the one that made it. No -ffast-math: doubles round as IEEE 754
 # says.
@@ -17,8 +18,8 @@ _OPTIONS = ("-O3", "-std=gnu11", "-Wall", "-Wextra", "-Werror", "-shared", "-fPI
 
 
 def digest() -> str:
-    """Of the source, which the library carries, so that a library of another source is not used."""
-    return hashlib.sha256(SOURCE.read_bytes()).hexdigest()[:32]
+    """Of the sources, which the library carries, so that a library of others is not used."""
+    return hashlib.sha256(b"".join(source.read_bytes() for source in SOURCES)).hexdigest()[:32]
 
 
 def build() -> str | None:
@@ -27,7 +28,7 @@ def build() -> str | None:
     if compiler is None:
         return "there is no C compiler (cc, gcc or clang)"
     draft = LIBRARY.with_suffix(f".{os.getpid()}")
-    command = [compiler, *_OPTIONS, f'-DDIGEST="{digest()}"', str(SOURCE), "-o", str(draft)]
+    command = [compiler, *_OPTIONS, f'-DDIGEST="{digest()}"', *map(str, SOURCES), "-o", str(draft)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         return f"{compiler} failed: {done.stderr.strip()}"
@@ -37,4 +38,4 @@ def build() -> str | None:
 
 if __name__ == "__main__":
     if reason := build():
-        sys.exit(f"The kernels are not compiled: {reason}. VCFs are read by NumPy alone, which takes longer.")
+        sys.exit(f"The kernels are not compiled: {reason}. NumPy alone does it, which takes longer.")

@@ -17,7 +17,7 @@ typedef uint8_t u8;
 #define AHEAD 16
 #define FETCH_AHEAD(i) __builtin_prefetch(text + starts[(i) + AHEAD < n ? (i) + AHEAD : n - 1])
 
-static const char digest[] = DIGEST; /* of this file, when it was compiled */
+static const char digest[] = DIGEST; /* of the sources, when they were compiled */
 
 const char *kernels_digest(void) { return digest; }
 

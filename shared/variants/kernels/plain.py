@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
-from shared.variants.kernels.types import Bools, Bytes, Codes, Ints, Offsets
+from shared.variants.kernels.types import Bools, Bytes, Classes, Codes, Ints, Offsets, Rows, Words
 
 _DOT = ord(".")
+_PIECE = 1 << 20
+"""Codes that are compared at a time, so that what is between lies in the processor's cache."""
 
 
 def find(text: Bytes, sought: bytes) -> list[Offsets]:
@@ -83,3 +88,68 @@ def encode(text: Bytes, starts: Ints, ends: Ints, valid: Bools | None) -> tuple[
     firsts = np.full(len(encoded.dictionary), len(codes), np.int64)
     np.minimum.at(firsts, codes[codes >= 0], np.flatnonzero(codes >= 0))
     return codes, firsts
+
+
+# -- bitmaps ----------------------------------------------------------------------------------------------------------
+
+
+def within(codes: npt.NDArray[Any], first: int, last: int) -> Words:
+    words = np.zeros(-(-len(codes) // 64), np.uint64)
+    octets = words.view(np.uint8)
+    for start in range(0, len(codes), _PIECE):
+        piece = codes[start : start + _PIECE]
+        packed = np.packbits((piece >= first) & (piece <= last), bitorder="little")
+        octets[start >> 3 : (start >> 3) + len(packed)] = packed
+    return words
+
+
+def common(words: Words, bitmaps: Words) -> list[int]:
+    both, bits = np.empty_like(words), np.empty(len(words), np.uint8)
+    return [
+        int(np.bitwise_count(np.bitwise_and(words, bitmap, out=both), out=bits).sum(dtype=np.uint32))
+        for bitmap in bitmaps
+    ]
+
+
+def rows_of(words: Words) -> Ints:
+    some = np.flatnonzero(words)
+    bits = np.flatnonzero(np.unpackbits(words[some].view(np.uint8), bitorder="little"))
+    rows: Ints = (some[bits >> 6] << 6) | (bits & 63)
+    return rows
+
+
+def paired(words: Words, rows: Rows, starts: Ints, classes: Classes, in_trans: bool) -> Words:
+    there = (words.view(np.uint8)[rows >> 3] >> (rows & 7).astype(np.uint8)) & np.uint8(1)
+    n = np.add.reduceat(there, starts, dtype=np.int64)
+    some = np.flatnonzero(n)
+    fits = np.zeros(len(n), bool)
+    fits[some] = _partners([each[some].astype(np.int64) for each in classes], n[some], in_trans) > 0
+    mine, marked = rows[np.repeat(fits, np.diff(starts, append=len(rows))) & (there > 0)], np.zeros_like(words)
+    np.bitwise_or.at(marked, mine >> 6, np.uint64(1) << (mine & 63).astype(np.uint64))
+    return marked
+
+
+def _partners(classes: list[Ints], n: Ints, in_trans: bool) -> Ints:
+    """Of a row of each class how many partners are in trans or, if not `in_trans`, not in cis; `n` rows a class."""
+    gene, origin, sets, side = classes
+    phased, known, other = sets > 0, origin > 0, (3 - origin) % 3
+    of_origin, of_both = gene * 3 + origin, sets * 3 + origin
+    same_origin = np.where(known, _how_many(of_origin, of_origin, n), 0)
+    same_set = np.where(phased, _how_many(sets, sets, n), 0)
+    same_side = np.where(phased, _how_many(side, side, n), 0)
+    if in_trans:
+        other_origin = np.where(known, _how_many(of_origin, gene * 3 + other, n), 0)
+        other_in_set = np.where(phased & known, _how_many(of_both, sets * 3 + other, n), 0)
+        found: Ints = same_set - same_side + other_origin - other_in_set
+    else:
+        same_both = np.where(phased & known, _how_many(of_both, of_both, n), 0)
+        cis = same_side + same_origin - same_both + (~phased & ~known)  # a row itself is among them
+        found = _how_many(gene, gene, n) - cis
+    return found
+
+
+def _how_many(have: Ints, asked: Ints, n: Ints) -> Ints:
+    """Of each of `asked` how many rows are in the classes that have the same; small numbers from 0."""
+    most = int(max(have.max(initial=0), asked.max(initial=0))) + 1
+    found: Ints = np.bincount(have, n, most).astype(np.int64)[asked]
+    return found

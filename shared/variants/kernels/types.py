@@ -10,3 +10,6 @@ Ints = npt.NDArray[np.int64]
 Offsets = npt.NDArray[np.int32]  # of delimiters: there are many
 Codes = npt.NDArray[np.int32]
 Bools = npt.NDArray[np.bool_]
+Words = npt.NDArray[np.uint64]  # bitmaps: row i is bit i & 63 of word i >> 6
+Rows = npt.NDArray[np.int32]
+Classes = tuple[Rows, Rows, Rows, Rows]  # gene, origin, set and side of each class (inheritance.py)

@@ -171,3 +171,63 @@ def test_arrow_sees_no_byte_beyond_the_fields() -> None:
     array = MADE[0].strings(*_laid(["a" * 15, "b"]), None)
     assert isinstance(array, pa.StringArray)
     assert array.buffers()[2].size == 16
+
+
+# -- bitmaps ----------------------------------------------------------------------------------------------------------
+
+
+@settings(deadline=None, max_examples=50)
+@given(st.integers(0, 300), st.sampled_from((np.uint8, np.uint16, np.uint32)), st.integers(0, 255), st.integers(0, 260),
+       st.randoms(use_true_random=False))
+def test_rows_are_found_by_their_codes(n: int, type_: type[np.uint8], first: int, last: int, random: st.random.Random
+                                       ) -> None:
+    """From below `first` to above what the type holds, at the ends of words too."""
+    most = int(np.iinfo(type_).max)
+    codes = np.array([random.choice((0, first, 7, 254, most)) for _ in range(n)], type_)
+    last = most if last > 255 else last
+    wanted = [i for i, code in enumerate(codes.tolist()) if first <= code <= last]
+    for made in MADE:
+        words = made.within(codes, first, last)
+        assert len(words) == -(-n // 64)
+        assert made.rows_of(words).tolist() == wanted
+
+
+@settings(deadline=None, max_examples=50)
+@given(st.lists(st.integers(0, 2**64 - 1), max_size=40), st.integers(0, 3), st.booleans())
+def test_bits_in_common_are_counted(numbers: list[int], k: int, sparse: bool) -> None:
+    """Where most words are 0 too."""
+    words = np.array([0] * (len(numbers) * 20 * sparse) + numbers, np.uint64)
+    bitmaps = np.stack([np.roll(words, shift) for shift in range(k)]) if k else np.zeros((0, len(words)), np.uint64)
+    wanted = [sum((a & b).bit_count() for a, b in zip(words.tolist(), each, strict=True)) for each in bitmaps.tolist()]
+    for made in MADE:
+        assert made.common(words, bitmaps) == wanted
+
+
+@settings(deadline=None, max_examples=100)
+@given(st.lists(st.tuples(st.integers(0, 2), st.integers(0, 2), st.integers(0, 2), st.integers(0, 1), st.booleans()),
+                min_size=1, max_size=40), st.booleans())
+def test_pairs_are_what_comparing_each_with_each_finds(rows: list[tuple[int, int, int, int, bool]], in_trans: bool
+                                                       ) -> None:
+    """(gene, origin, phase set from 1 or 0, side, among them) of each row; each row is in one gene."""
+    def trans(a: tuple[int, ...], b: tuple[int, ...]) -> bool | None:
+        if a[2] and a[2] == b[2]:
+            return a[3] != b[3]
+        return a[1] != b[1] if a[1] and b[1] else None
+
+    def fits(at: int) -> bool:
+        found = [trans(rows[at], row) for other, row in enumerate(rows)
+                 if other != at and row[4] and row[0] == rows[at][0]]
+        return True in found or (not in_trans and None in found)
+
+    wanted = [at for at, row in enumerate(rows) if row[4] and fits(at)]
+    sets = [1 + gene * 3 + phase if phase else 0 for gene, _, phase, *_ in rows]
+    alike = [(row[0], row[1], phase, 2 * phase + row[3] if phase else 0)
+             for row, phase in zip(rows, sets, strict=True)]
+    order = sorted(range(len(rows)), key=lambda at: alike[at])
+    starts = [i for i, at in enumerate(order) if not i or alike[at] != alike[order[i - 1]]]
+    classes = tuple(np.array([alike[order[start]][part] for start in starts], np.int32) for part in range(4))
+    words = np.zeros(1, np.uint64)
+    words[0] = sum(1 << at for at, row in enumerate(rows) if row[4])
+    for made in MADE:
+        found = made.paired(words, np.array(order, np.int32), np.array(starts, np.int64), classes, in_trans)
+        assert made.rows_of(found).tolist() == wanted
