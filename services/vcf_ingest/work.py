@@ -20,6 +20,7 @@ from typing import Any
 import pyarrow.parquet as pq
 
 from services.vcf_ingest.joining import Join, own_cache
+from services.vcf_ingest.reference import StoredReference, opened, reference_of
 from services.vcf_ingest.table_join import join_tables
 from shared import tracing
 from shared.domain import paths
@@ -134,11 +135,11 @@ def _vcfs(ports: Ports, analysis: Analysis) -> list[Output]:
 def _ingest(ports: Ports, analysis: Analysis, vcf: Output, lease: _Lease, tables: Tables) -> Ingested:
     """The table of one VCF, found in the bucket or built and put there."""
     with ports.objects.local(analysis.bucket, vcf.path) as file:
-        mapping = _mapping(analysis)
-        name = "-".join(filter(None, (_sha256(file), mapping.digest)))
+        mapping, reference = _mapping(analysis), reference_of(ports, analysis)
+        name = "-".join(filter(None, (_sha256(file), mapping.digest, reference.digest if reference else "")))
         table = f"cache/variants/v{SCHEMA_VERSION}/{name}.parquet"
         if ports.objects.stat(analysis.bucket, table) is None:
-            report = _build(ports, analysis, file, vcf, table, mapping, lease, tables)
+            report = _build(ports, analysis, file, vcf, table, mapping, reference, lease, tables)
         else:
             with ports.objects.local(analysis.bucket, table) as built:
                 report = tables.read(built)
@@ -154,13 +155,14 @@ def _mapping(analysis: Analysis) -> AnnotationMapping:
 
 
 def _build(
-    ports: Ports, analysis: Analysis, file: Path, vcf: Output, table: str, mapping: AnnotationMapping, lease: _Lease,
-    tables: Tables,
+    ports: Ports, analysis: Analysis, file: Path, vcf: Output, table: str, mapping: AnnotationMapping,
+    reference: StoredReference | None, lease: _Lease, tables: Tables,
 ) -> Mapping[str, Any]:
-    with scratch() as folder:
+    with scratch() as folder, opened(ports, analysis.bucket, reference) as at_hand:
         built = folder / "table.parquet"
         report = tables.build(
-            file, built, mapping=mapping, progress=lambda records: lease.keep(f"{vcf.path}: {records:,} records read.")
+            file, built, mapping=mapping, reference=at_hand,
+            progress=lambda records: lease.keep(f"{vcf.path}: {records:,} records read."),
         )
         seen = ports.objects.stat(analysis.bucket, vcf.path)
         if seen is None or seen.generation != vcf.generation:

@@ -30,6 +30,12 @@ def _not_empty(items: tuple[T, ...]) -> tuple[T, ...]:
     return items
 
 
+def _a_bucket_path(path: str) -> str:
+    if problem := paths.problem_with_path(path):
+        raise ValueError(problem)
+    return path
+
+
 Some = Annotated[tuple[T, ...], Field(strict=False), AfterValidator(_not_empty)]
 """`Several`, but not none. (Pydantic's own min_length also complains when an item is at fault.)"""
 
@@ -211,6 +217,11 @@ class Pipeline(_Strict):
     annotations: Annotations | None = Field(
         default=None, description="Its own fields of classification, shown and filtered by as tier, class and gene."
     )
+    reference: Annotated[str, AfterValidator(_a_bucket_path)] | None = Field(
+        default=None,
+        description="FASTA file in the project bucket, with .fai (and .gzi, if it is in BGZF) beside it: by it the "
+        "keys of indels are left-aligned.",
+    )
     price_table: str = Field(min_length=1, max_length=63, description="Price table of its cost estimate.")
 
     @field_validator("inputs")
@@ -255,7 +266,7 @@ def validate_inputs(pipeline: Pipeline, inputs: object) -> list[Reason]:
 
 def definition_digest(pipeline: Pipeline) -> str:
     """`sha256:` and 64 hex digits over the canonical JSON of the definition, defaults filled in; without `annotations`
-    where there is none, as definitions were before they could have any."""
-    without = {"annotations"} if pipeline.annotations is None else set()
+    and `reference` where there are none, as definitions were before they could have any."""
+    without = {name for name in ("annotations", "reference") if getattr(pipeline, name) is None}
     text = json.dumps(pipeline.model_dump(mode="json", exclude=without), sort_keys=True, separators=(",", ":"))
     return f"sha256:{hashlib.sha256(text.encode()).hexdigest()}"

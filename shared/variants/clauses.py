@@ -337,11 +337,32 @@ def row_of_key(index: Index, key: str) -> int | None:
 
 
 def rows_of_variant(index: Index, chrom: str, pos: int, ref: str, alt: str) -> Array:
-    """A sequence variant however it is spelled: by its minimal key, or as written in a VCF."""
+    """A sequence variant by its minimal key, however it is padded; else as the VCF of the order's first sample that has
+    it wrote it, which may stand further to the right than a key that was left-aligned."""
     name = canonical(chrom)
     skipped, ref, alt = minimal(ref, alt)
     row = row_of_key(index, f"{name}-{pos + skipped}-{ref}-{alt}")
-    return np.array([] if row is None else [row], np.int64)
+    if row is not None:
+        return np.array([row], np.int64)
+    return np.array([row for row in _rows_written_at(index, name, pos + skipped - LONG, pos + skipped)
+                     if _as_written(index, row) == (pos + skipped, ref, alt)], np.int64)
+
+
+def _as_written(index: Index, row: int) -> tuple[int, str, str]:
+    """Position, ref and alt of the row, trimmed."""
+    pos = int(index.array("pos/exact")[row])
+    ref, alt = (index.value(column, index.array(column)[row]) or "" for column in ("ref", "alt"))
+    skipped, ref, alt = minimal(ref.upper(), alt.upper())
+    return pos + skipped, ref, alt
+
+
+def _rows_written_at(index: Index, chrom: str, first: int, last: int) -> list[int]:
+    for each in index.chromosomes:
+        if each.name == chrom:
+            places = index.array("pos/exact")[each.start : each.stop]
+            found: list[int] = (np.flatnonzero((places >= first) & (places <= last)) + each.start).tolist()
+            return found
+    return []
 
 
 def _rows_at(index: Index, chrom: str, key_pos: int) -> Array:

@@ -325,8 +325,8 @@ def _sources(writer: _Writer, file: pq.ParquetFile) -> None:
 
 
 def _long_rows(writer: _Writer, file: pq.ParquetFile) -> None:
-    pos, end = (file.read([name])[0].to_numpy() for name in ("pos", "end"))
-    writer.add("long_rows", np.flatnonzero(end - pos > LONG))
+    pos, end, key_pos = (file.read([name])[0].to_numpy() for name in ("pos", "end", "key_pos"))
+    writer.add("long_rows", np.flatnonzero((end - key_pos > LONG) | (abs(pos - key_pos) > LONG)))
 
 
 def _chromosomes(file: pq.ParquetFile) -> list[tuple[str, int, int]]:

@@ -20,7 +20,7 @@ every one at a multiple of 64 bytes:
     genes/any           bitmap of the rows that have a gene
     genes/of_row_offsets, genes/of_row          codes of all genes of a row
     genes/rows_offsets, genes/rows              rows of a gene, by code - 1
-    long_rows           rows that reach further than LONG bases from their position
+    long_rows           rows that begin or end further than LONG bases from their key's position
     pairs/...           see inheritance.py
     sources/offsets, sources/at                 SOURCE_TABLE << 40 | row, see order_schema.py
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from shared.domain.errors import Permanent
@@ -33,15 +33,23 @@ class CountsDoNotAdd(AssertionError):
 
 @dataclass(frozen=True)
 class Note:
-    """A defect that was repaired or tolerated. `line` is the first that shows it, `times` how many do."""
+    """A defect that was repaired or tolerated. `record` and `line` are the first that show it (no record for one in the
+    header), `times` how many do."""
 
     code: str
     message: str
     line: int | None
     times: int
+    record: int | None = None
 
     def to_json(self) -> dict[str, Any]:
-        return {"code": self.code, "message": self.message, "line": self.line, "times": self.times}
+        return {"code": self.code, "message": self.message, "record": self.record, "line": self.line,
+                "times": self.times}
+
+    def placed(self, header_lines: int) -> Note:
+        """With its record: each has one line, behind the header's."""
+        known = self.line is not None and self.line > header_lines
+        return replace(self, record=self.line - header_lines) if known and self.line else self
 
 
 @dataclass
@@ -136,6 +144,7 @@ class TableReport:
 
     The identity that is checked: `alleles == rows + sum(skipped) - skipped["no alternate allele"]`. A record with no
     alternate allele (`.`) holds no ALT entry, so it is counted in `records` and under its own reason, not in `alleles`.
+    `left_aligned` is the number of rows whose key the reference moved, None where none was at hand.
     """
 
     records: int
@@ -150,6 +159,7 @@ class TableReport:
     transversions: int
     contigs: dict[str, int]
     assembly: str | None
+    left_aligned: int | None = None
 
     def check(self) -> None:
         """Raises CountsDoNotAdd unless every ALT entry of the file is a row or was skipped for a reason."""
@@ -170,5 +180,5 @@ class TableReport:
             "warnings": [note.to_json() for note in self.warnings],
             "types": self.types, "filters": self.filters,
             "transitions": self.transitions, "transversions": self.transversions, "titv": titv,
-            "contigs": self.contigs, "assembly": self.assembly,
+            "contigs": self.contigs, "assembly": self.assembly, "left_aligned": self.left_aligned,
         }

@@ -17,7 +17,7 @@ Site columns
     sv_type         string   symbolic alleles: what stands between < and >; breakends: BND; else null
     length          int64    bases: substituted, inserted or deleted; |SVLEN| (or END - POS) for sv; null where unknown
     key             string   chrom-key_pos-key_ref-key_alt; for symbolic alleles also -end-length. The same variant from
-                             two callers has the same key (no reference is at hand, so indels are trimmed, not shifted)
+                             two callers has the same key: trimmed, and left-aligned where a reference is at hand
     key_pos         int64    position of the minimal allele
     key_ref/key_alt string   minimal allele, upper case: shared ends removed, one base kept; breakends: the mate's
                              contig by its canonical name

@@ -16,6 +16,7 @@ from shared.variants.mapping import NOTHING_MAPPED, AnnotationMapping
 from shared.variants.order import Order
 from shared.variants.parallel import in_order
 from shared.variants.parquet import SKIPPED_BY, TableWriter
+from shared.variants.reference import Reference
 from shared.variants.report import Notes, SampleCounts, SexCalls, TableReport
 from shared.variants.schema import SCHEMA_VERSION, TableSchema, table_schema
 from shared.variants.sort import sorted_batches
@@ -28,11 +29,12 @@ from shared.variants.vcf.lines import VcfText
 
 def build_table(
     vcf: Path, out: Path, *, mapping: AnnotationMapping = NOTHING_MAPPED,
-    progress: Callable[[int], None] | None = None,
+    reference: Reference | None = None, progress: Callable[[int], None] | None = None,
 ) -> TableReport:
     """Writes the variant table of `vcf` (plain, gzip or BGZF text, or BCF 2.2) to `out`, which appears whole or not.
 
-    `mapping` names the pipeline's own fields of classification; the table's content depends on it, so its name has to.
+    `mapping` names the pipeline's own fields of classification, and keys are left-aligned by `reference`; the table's
+    content depends on both, so its name has to.
     `progress` is called now and then with the number of records read so far. An index beside the file is not used.
     Raises VcfRefused, with record and line, where the file is truncated, corrupt or not a VCF; OSError where it cannot
     be read or `out` not be written.
@@ -42,7 +44,7 @@ def build_table(
     check_header(text.header, notes)
     with TemporaryDirectory(prefix=f".{out.name}.", dir=out.parent) as scratch:
         ready = Path(scratch) / "table.parquet"
-        report = _Build(text, mapping, notes, Path(scratch), progress).write(ready)
+        report = _Build(text, mapping, reference, notes, Path(scratch), progress).write(ready)
         ready.replace(out)
     return report
 
@@ -50,9 +52,10 @@ def build_table(
 class _Build:
     """One run. Rows are written in the file's order; if that is not the table's order, they are sorted on disk."""
 
-    def __init__(self, text: VcfText, mapping: AnnotationMapping, notes: Notes, scratch: Path,
-                 progress: Callable[[int], None] | None) -> None:
+    def __init__(self, text: VcfText, mapping: AnnotationMapping, reference: Reference | None, notes: Notes,
+                 scratch: Path, progress: Callable[[int], None] | None) -> None:
         self._text, self._mapping, self._notes, self._scratch, self._progress = text, mapping, notes, scratch, progress
+        self._reference = reference
         self._schema = table_schema(text.header)
         self._arrow = self._schema.arrow()
         self._order = Order(notes)
@@ -75,7 +78,7 @@ class _Build:
             return self._finish(writer)
 
     def _batches(self) -> Iterator[pa.RecordBatch]:
-        converter = Converter(self._text.header, self._schema, self._mapping)
+        converter = Converter(self._text.header, self._schema, self._mapping, self._reference)
         for converted in in_order(converter.convert, self._text.blocks()):
             self._notes.extend(converted.notes)
             index = self._order.add(converted)
@@ -95,7 +98,8 @@ class _Build:
         return batch
 
     def _finish(self, writer: TableWriter) -> TableReport:
-        report = self._totals.report(self._text.header, self._order, self._notes)
+        aligned = self._totals.moved if self._reference else None
+        report = self._totals.report(self._text.header, self._order, self._notes, aligned)
         report.check()
         writer.describe(_metadata(self._text.header, self._schema, self._mapping, report))
         return report
@@ -103,7 +107,7 @@ class _Build:
 
 class _Totals:
     def __init__(self, header: Header) -> None:
-        self.records = self.alleles = self.rows = self.transitions = self.transversions = 0
+        self.records = self.alleles = self.rows = self.transitions = self.transversions = self.moved = 0
         self.skipped: Counter[str] = Counter()
         self.types: Counter[str] = Counter()
         self.filters: Counter[str] = Counter()
@@ -116,6 +120,7 @@ class _Totals:
         self.rows += converted.rows
         self.transitions += converted.transitions
         self.transversions += converted.transversions
+        self.moved += converted.moved
         self.skipped += converted.skipped
         self.types += converted.types
         self.filters += converted.filters
@@ -124,13 +129,14 @@ class _Totals:
         if converted.sexes:
             self.sexes = [total + calls for total, calls in zip(self.sexes, converted.sexes, strict=True)]
 
-    def report(self, header: Header, order: Order, notes: Notes) -> TableReport:
+    def report(self, header: Header, order: Order, notes: Notes, left_aligned: int | None) -> TableReport:
         samples = tuple(SampleCounts(name, dict(sorted(counts.items())), sex)
                         for name, counts, sex in zip(header.samples, self.zygosities, self.sexes, strict=True))
         return TableReport(
-            self.records, self.alleles, self.rows, dict(sorted(self.skipped.items())), samples, tuple(notes),
+            self.records, self.alleles, self.rows, dict(sorted(self.skipped.items())), samples,
+            tuple(note.placed(header.lines) for note in notes),
             dict(sorted(self.types.items())), dict(sorted(self.filters.items())), self.transitions, self.transversions,
-            order.rows_by_contig(), assembly(header.contigs or dict.fromkeys(order.contigs), header.text),
+            order.rows_by_contig(), assembly(header.contigs or dict.fromkeys(order.contigs), header.text), left_aligned,
         )
 
 

@@ -32,6 +32,7 @@ from shared.steps.dead_letters import keep_forwarded
 from shared.steps.seen import KeyFiles
 from shared.topology import Topology, topology
 from shared.variants.mapping import AnnotationMapping
+from shared.variants.reference import Reference
 from shared.variants.report import SampleCounts, TableReport, VcfRefused
 from shared.variants.seen import Run
 from tests.simulation.faults import Faults
@@ -197,7 +198,8 @@ class Workers:
         return {"rows": rows}
 
     def _build(
-        self, vcf: Path, table: Path, *, mapping: AnnotationMapping, progress: Callable[[int], None]
+        self, vcf: Path, table: Path, *, mapping: AnnotationMapping, reference: Reference | None,
+        progress: Callable[[int], None],
     ) -> TableReport:
         """Takes up to some minutes while faults last, so that leases are renewed, and run out."""
         text = vcf.read_text()

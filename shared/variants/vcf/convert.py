@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 
 from shared.variants.contigs import SEX_REGIONS, assembly, canonical, sex_regions
 from shared.variants.mapping import AnnotationMapping
+from shared.variants.reference import Reference
 from shared.variants.report import Notes, SexCalls
 from shared.variants.schema import TableSchema
 from shared.variants.vcf.alleles import Rows, read_alleles
@@ -57,6 +58,7 @@ class Converted:
     filters: Counter[str]
     transitions: int
     transversions: int
+    moved: int
     zygosities: list[Counter[str]]
     sexes: list[SexCalls]
 
@@ -64,8 +66,9 @@ class Converted:
 class Converter:
     """Converts the blocks of one file; they share nothing, so that several can be converted at a time."""
 
-    def __init__(self, header: Header, schema: TableSchema, mapping: AnnotationMapping) -> None:
-        self._header, self._schema, self._mapping = header, schema, mapping
+    def __init__(self, header: Header, schema: TableSchema, mapping: AnnotationMapping,
+                 reference: Reference | None = None) -> None:
+        self._header, self._schema, self._mapping, self._reference = header, schema, mapping, reference
         self._layout = annotation_layout(header)
         self._assembly = assembly(header.contigs, header.text)
 
@@ -74,7 +77,7 @@ class Converter:
         notes = Notes()
         sites = read_sites(block, self._header, notes)
         rows = read_alleles(block, notes)
-        keys = read_keys(block, sites, rows, notes)
+        keys = read_keys(block, sites, rows, notes, self._reference)
         columns = _site_columns(block, sites, rows, keys)
         columns.update(self._sex_regions(sites, rows))
         info, held = InfoReader(self._schema, notes).read(block, rows)
@@ -87,8 +90,8 @@ class Converter:
             columns=columns, notes=notes, rows=len(rows), records=len(block), first_line=block.first_line,
             alleles=int(rows.n_alts.sum()), contig_codes=sites.contig_codes, contigs=sites.contigs,
             positions=sites.pos, row_records=rows.record, skipped=rows.skipped, types=_types(keys),
-            filters=_filters(sites, rows), transitions=transitions, transversions=transversions, zygosities=zygosities,
-            sexes=self._sexes(columns),
+            filters=_filters(sites, rows), transitions=transitions, transversions=transversions, moved=keys.moved,
+            zygosities=zygosities, sexes=self._sexes(columns),
         )
 
     def _sex_regions(self, sites: Sites, rows: Rows) -> dict[str, pa.Array]:

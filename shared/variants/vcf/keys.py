@@ -11,7 +11,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from shared.variants.contigs import canonical
+from shared.variants.reference import Reference
 from shared.variants.report import Notes
+from shared.variants.vcf.align import Located, leftmost, locate, movable
 from shared.variants.vcf.alleles import ALT_BREAKEND, BREAKEND, MATE, SEQUENCE, Rows
 from shared.variants.vcf.lines import Block
 from shared.variants.vcf.site import INFO, Sites
@@ -24,7 +26,8 @@ _TYPES = pa.array(VARIANT_TYPES)
 
 @dataclass(frozen=True)
 class Keys:
-    """By row: what the allele is, and its minimal spelling. `end` is the last base it covers, `length` in bases."""
+    """By row: what the allele is, and its minimal spelling. `end` is the last base it covers, `length` in bases;
+    `moved` is the number of rows that the reference moved."""
 
     type: pa.Array
     sv_type: pa.Array
@@ -35,12 +38,17 @@ class Keys:
     alt: pa.Array
     text: pa.Array
     type_codes: npt.NDArray[np.int8]
+    moved: int
 
 
-def read_keys(block: Block, sites: Sites, rows: Rows, notes: Notes) -> Keys:
-    """Trims sequence alleles to their minimal form; gives symbolic ones and breakends their type, end and length."""
+def read_keys(block: Block, sites: Sites, rows: Rows, notes: Notes, reference: Reference | None = None) -> Keys:
+    """Trims sequence alleles to their minimal form, left-aligned where the reference is at hand; gives symbolic ones
+    and breakends their type, end and length."""
     draft = _Draft(block, sites, rows)
     draft.trim()
+    if reference:
+        draft.align(locate(reference, block, sites, notes), sites)
+    draft.classify()
     same = np.flatnonzero(draft.codes == VARIANT_TYPES.index("identical"))
     if len(same):
         notes.add("alt_is_ref", "ALT is the same as REF", block.line(int(rows.record[same[0]])), len(same))
@@ -66,6 +74,7 @@ class _Draft:
         self.length_known = np.ones(len(rows), np.bool_)
         self.sv_types: dict[int, str] = {}
         self.suffix: dict[int, str] = {}
+        self.moved = 0
 
     def trim(self) -> None:
         sequence = self.rows.kind == SEQUENCE
@@ -79,14 +88,32 @@ class _Draft:
             self.key_pos[at] += np.array([moved for moved, _, _ in trimmed])
             self.ref_size[at] = [len(ref) for _, ref, _ in trimmed]
             self.alt_size[at] = [len(alt) for _, _, alt in trimmed]
-        self._classify(sequence)
+
+    def align(self, located: Located, sites: Sites) -> None:
+        """To the left as far as it goes; rows whose REF the reference does not confirm stay as they are."""
+        agrees = (self.rows.kind == SEQUENCE) & located.agrees[self.rows.record]
+        at = np.flatnonzero(agrees & movable(self.ref, self.alt, self.ref_size, self.alt_size))
+        if not len(at):
+            return
+        moved = []
+        for i, ref, alt in zip(at, *(text.take(pa.array(at)).to_pylist() for text in (self.ref, self.alt)),
+                               strict=True):
+            sequence = located.sequences[sites.contig_codes[self.rows.record[i]]]
+            assert sequence is not None  # or the record would not agree
+            moved.append(leftmost(located.reference, sequence, int(self.key_pos[i]), ref, alt))
+        places = np.array([pos for pos, _, _ in moved])
+        self.moved = int((places != self.key_pos[at]).sum())
+        self.key_pos[at] = places
+        self.ref = self._replaced(self.ref, at, [ref for _, ref, _ in moved])
+        self.alt = self._replaced(self.alt, at, [alt for _, _, alt in moved])
 
     def _replaced(self, array: pa.Array, at: Ints, values: list[str]) -> pa.Array:
         mask = np.zeros(len(array), np.bool_)
         mask[at] = True
         return pc.replace_with_mask(array, pa.array(mask), pa.array(values, pa.string()))
 
-    def _classify(self, sequence: npt.NDArray[np.bool_]) -> None:
+    def classify(self) -> None:
+        sequence = self.rows.kind == SEQUENCE
         r, a = self.ref_size, self.alt_size
         same_start = pc.equal(pc.utf8_slice_codeunits(self.ref, 0, 1), pc.utf8_slice_codeunits(self.alt, 0, 1))
         anchored = same_start.to_numpy(zero_copy_only=False)
@@ -151,6 +178,7 @@ class _Draft:
             end=pa.array(self.end),
             length=pa.array(self.length, mask=~self.length_known),
             pos=pa.array(self.key_pos), ref=self.ref, alt=alt, text=text, type_codes=self.codes,
+            moved=self.moved,
         )
 
     def _alt_of_keys(self) -> pa.Array:

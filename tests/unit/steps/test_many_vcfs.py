@@ -30,6 +30,7 @@ from shared.steps.seen import KeyFiles
 from shared.steps.start import start
 from shared.steps.store import Loaded, decide, load
 from shared.variants.mapping import AnnotationMapping
+from shared.variants.reference import Reference
 from shared.variants.report import Note, SampleCounts, TableReport
 from tests.builders import a_pipeline
 from tests.contract.clock import FakeClock
@@ -76,7 +77,8 @@ class Lab:
         return loaded.analysis
 
 
-def _build(vcf: Path, table: Path, *, mapping: AnnotationMapping, progress: Callable[[int], None]) -> TableReport:
+def _build(vcf: Path, table: Path, *, mapping: AnnotationMapping, reference: Reference | None,
+           progress: Callable[[int], None]) -> TableReport:
     """The report of a file of which there is much to say."""
     name, n = vcf.read_text().split()
     table.write_text(vcf.read_text())
@@ -88,7 +90,7 @@ def _build(vcf: Path, table: Path, *, mapping: AnnotationMapping, progress: Call
 
 
 def _read(table: Path) -> Mapping[str, Any]:
-    return _build(table, table, mapping=AnnotationMapping(), progress=lambda records: None).to_json()
+    return _build(table, table, mapping=AnnotationMapping(), reference=None, progress=lambda records: None).to_json()
 
 
 def _join(

@@ -15,6 +15,7 @@ from shared.variants.filters import filter_from
 from shared.variants.order_index import open_index
 from shared.variants.order_table import build_order_table
 from shared.variants.query import OrderQueries, Result
+from shared.variants.reference import Reference
 from tests.unit.variants.vcf_text import Built, fmt, info, vcf
 
 CSQ = info("CSQ", ".", "String", "Consequence annotations from Ensembl VEP. Format: Allele|Consequence|IMPACT|SYMBOL|"
@@ -30,10 +31,10 @@ class Joined:
     """`samples`: name -> role or (role, sex), in one table or several (each (VCF text, its samples))."""
 
     def __init__(self, folder: Path, tables: Sequence[tuple[str, Mapping[str, Any]]], seen: Mapping[str, int] | None
-                 = None) -> None:
+                 = None, reference: Reference | None = None) -> None:
         members = []
         for number, (text, samples) in enumerate(tables):
-            built = Built(folder, text, f"{number}.vcf")
+            built = Built(folder, text, f"{number}.vcf", reference=reference)
             for column, (name, what) in enumerate(samples.items()):
                 role, sex = what if isinstance(what, tuple) else (what, "unknown")
                 members.append((Member(name=name, role=Role(role), sex=Sex(sex), table=f"t{number}", column=column,

@@ -19,9 +19,10 @@ def test_tables_of_another_mapping_have_another_name() -> None:
 
 def test_a_definition_without_the_block_keeps_the_digest_that_it_had() -> None:
     pipeline = a_pipeline()
-    before = pipeline.model_dump(mode="json", exclude={"annotations"})
+    before = pipeline.model_dump(mode="json", exclude={"annotations", "reference"})
     text = json.dumps(before, sort_keys=True, separators=(",", ":"))
     assert definition_digest(pipeline) == f"sha256:{hashlib.sha256(text.encode()).hexdigest()}"
+    assert definition_digest(a_pipeline(reference="ref.fa")) != definition_digest(pipeline)
     assert definition_digest(a_pipeline(annotations={"tier": "AMP"})) != definition_digest(pipeline)
 
 

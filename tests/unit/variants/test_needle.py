@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from shared.variants.reference import Reference
 from tests.unit.variants.orders import FIELDS, Joined, csq, table
+from tests.unit.variants.vcf_text import fasta
 
 REF, HET, HOM, NONE = "0/0:30,0:30:99", "0/1:15,15:30:99", "1/1:0,30:30:99", "./.:.:.:."
 FROM_FATHER, FROM_MOTHER = (HET, REF, HET), (HET, HET, REF)
@@ -16,6 +18,7 @@ HEMIZYGOUS = "X-5000000-A-C"
 RECESSIVE = "4-1000-A-C"
 MOSAIC = "5-1000-A-C"
 DELETION = "6-1000-CAG-C"
+REPEATED = "7-500-TCA-T"
 
 
 @pytest.fixture(scope="module")
@@ -53,14 +56,23 @@ def trio(tmp_path_factory: pytest.TempPathFactory) -> Joined:
         table(f"chr6 999 . TCAG TC 90 PASS . {FIELDS} {HET}", samples=["M2"]),
         table(f"chr6 1000 . CAGTT CTT 90 PASS . {FIELDS} {HET}", samples=["F2"]),
     ]
+    # Of TCACACAG the first, the second and the third CA: one deletion, which only the reference tells.
+    repeated = [
+        table(f"chr7 502 . ACA A 90 PASS {csq('-', 'frameshift_variant', 'HIGH', 'REP', af='0.0001')} {FIELDS} {HET}",
+              samples=["P3"]),
+        table(f"chr7 500 . TCA T 90 PASS . {FIELDS} {HET}", samples=["M3"]),
+        table(f"chr7 505 . CAG G 90 PASS . {FIELDS} {HET}", samples=["F3"]),
+    ]
     by_place = sorted(hay + needles, key=lambda r: (["1", "2", "3", "4", "5", "6", "7", "X"].index(
         r.split()[0].removeprefix("chr")), int(r.split()[1])))
     folder = tmp_path_factory.mktemp("needle")
+    reference = fasta(folder, chr6="N" * 998 + "TCAGTTGT", chr7="N" * 499 + "TCACACAG" + "N" * 400)
     return Joined(folder, [
         (table(*by_place, samples=["P", "M", "F"]),
          {"P": ("proband", "male"), "M": ("mother", "female"), "F": ("father", "male")}),
         *((text, {name: "sibling"}) for text, name in zip(deletion, ("P2", "M2", "F2"), strict=True)),
-    ])
+        *((text, {name: "sibling"}) for text, name in zip(repeated, ("P3", "M3", "F3"), strict=True)),
+    ], reference=Reference(reference))
 
 
 RARE = {"frequency_max": 0.01, "consequence": ["coding", "splice"], "genotype": ["proband:carries"]}
@@ -100,6 +112,15 @@ def test_a_deletion_is_one_row_however_it_is_written_and_asked_for(trio: Joined,
     assert row["key"] == DELETION
     assert [row["samples"][f"sibling{n}"]["gt"] for n in (1, 2, 3)] == ["0/1"] * 3
     assert row["gene"] == "DEL"
+
+
+@pytest.mark.parametrize("text", ["7-500-TCA-T", "7-499-NTCA-NT", "7-502-ACA-A", "7:502 ACAG>AG"])
+def test_a_deletion_in_a_repeat_is_one_row_wherever_it_is_written(trio: Joined, text: str) -> None:
+    (row,) = trio.shown(q=text).values()
+    assert row["key"] == REPEATED
+    assert [row["samples"][f"sibling{n}"]["gt"] for n in (4, 5, 6)] == ["0/1"] * 3
+    assert row["gene"] == "REP"
+    assert trio.keys(gene=["REP"], impact=["HIGH"], frequency_max=0.01) == [REPEATED]
 
 
 def test_what_a_compound_pair_is_made_of_is_said(trio: Joined) -> None:

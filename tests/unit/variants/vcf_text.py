@@ -9,8 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow.parquet as pq
+import pysam
 
 from shared.variants.mapping import NOTHING_MAPPED, AnnotationMapping
+from shared.variants.reference import Reference
 from shared.variants.report import TableReport
 from shared.variants.table import build_table
 
@@ -65,15 +67,25 @@ def bgzip(text: bytes, block: int = 200, end: bool = True) -> bytes:
     return b"".join(parts) + (BGZF_END if end else b"")
 
 
+def fasta(folder: Path, *, packed: bool = False, width: int = 61, **sequences: str) -> Path:
+    """A reference with its indexes."""
+    text = "".join(f">{name}\n" + "".join(f"{bases[i : i + width]}\n" for i in range(0, len(bases), width))
+                   for name, bases in sequences.items())
+    path = folder / ("ref.fa.gz" if packed else "ref.fa")
+    path.write_bytes(bgzip(text.encode(), block=5000) if packed else text.encode())
+    pysam.faidx(str(path))
+    return path
+
+
 class Built:
     """A table read back: `rows` as dictionaries, `report`, and the metadata."""
 
     def __init__(self, folder: Path, content: str | bytes, name: str = "x.vcf",
-                 mapping: AnnotationMapping = NOTHING_MAPPED) -> None:
+                 mapping: AnnotationMapping = NOTHING_MAPPED, reference: Reference | None = None) -> None:
         self.source = folder / name
         self.source.write_bytes(content if isinstance(content, bytes) else content.encode())
         self.path = folder / f"{name}.parquet"
-        self.report: TableReport = build_table(self.source, self.path, mapping=mapping)
+        self.report: TableReport = build_table(self.source, self.path, mapping=mapping, reference=reference)
         self.rows: list[dict[str, Any]] = pq.read_table(self.path).to_pylist()
 
     def column(self, name: str) -> list[Any]:
