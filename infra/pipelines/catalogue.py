@@ -72,16 +72,24 @@ def _faults_of_set(
 
 def _read(file: Path, model: type[Model]) -> Model:
     try:
-        data = yaml.load(file.read_text(), Loader=_StrictLoader)
+        data = strict_yaml(file.read_text())
     except OSError as error:
         raise CatalogueError(f"{file.name}: cannot be read: {error.strerror}") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise CatalogueError(f"{file.name}: no valid YAML: {' '.join(str(error).split())}") from None
+    except ValueError as error:
+        raise CatalogueError(f"{file.name}: no valid YAML: {error}") from None
     try:
         return model.model_validate(data)
     except ValidationError as error:
         faults = (f"{file.name}: {r.field or 'the whole'}: {r.message}" for r in reasons_of(error))
         raise CatalogueError("\n".join(faults)) from None
+
+
+def strict_yaml(text: str) -> Any:
+    """YAML, or JSON, in which no key stands twice. Raises ValueError, with what is wrong in one line."""
+    try:
+        return yaml.load(text, Loader=_StrictLoader)
+    except (yaml.YAMLError, RecursionError) as error:
+        raise ValueError(" ".join(str(error).split())) from None
 
 
 class _StrictLoader(yaml.SafeLoader):

@@ -37,9 +37,11 @@ from services.miner.links import Links
 from services.miner.live import Hub
 from services.miner.observed import Observed
 from services.miner.pages import analyses as analyses_page
-from services.miner.pages import api_docs, home, reads, static_files
+from services.miner.pages import api_docs, home, new_analysis, reads, several, static_files
+from services.miner.pages import files as files_page
 from services.miner.pages import ops as ops_page
 from services.miner.pages import orders as orders_page
+from services.miner.pages import pipelines as pipelines_page
 from services.miner.pages import variants as variants_page
 from services.miner.pages.rendering import render_problem, wants_page
 from shared import runtime
@@ -85,7 +87,10 @@ def create_app(ports: Callable[[], Ports] = runtime.ports, settings: Settings | 
     api.include_router(variants.details)
     app.include_router(api)
     app.include_router(sign_in.router)
-    for area in (home, static_files, api_docs, analyses_page, orders_page, variants_page, reads, ops_page):
+    for area in (
+        home, static_files, api_docs, new_analysis, several, analyses_page, orders_page, variants_page, reads,
+        ops_page, pipelines_page, files_page,
+    ):
         app.include_router(area.router)
     app.add_api_route("/healthz", health, tags=["health"])
     app.state.permissions = of_routes(app.routes)

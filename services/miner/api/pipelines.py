@@ -63,7 +63,7 @@ def register(
 def list_pipelines(project: TheProject, ports: ThePorts) -> Versions:
     """The newest version of each pipeline, in order of slug."""
     newest: dict[str, Mapping[str, Any]] = {}
-    for stored in _all(ports, project):
+    for stored in registered(ports, project):
         newest.setdefault(stored.data["slug"], stored.data)
     return Versions(items=[Version.model_validate(data) for data in newest.values()])
 
@@ -76,7 +76,7 @@ def get_pipeline(
 ) -> Response:
     """`slug`: its versions, the newest first. `slug@version` (or `slug@latest`): that one, with its definition."""
     slug, at, version = pipeline.partition("@")
-    found = list(_all(ports, project, slug))
+    found = list(registered(ports, project, slug))
     if at and version != "latest":
         found = [stored for stored in found if stored.data["version"] == version]
     if not found:
@@ -93,13 +93,13 @@ def list_versions(
     pipeline: Annotated[str, Path(description="Its slug.")], project: TheProject, ports: ThePorts
 ) -> Versions:
     """All of its versions, the newest first."""
-    found = [Version.model_validate(stored.data) for stored in _all(ports, project, pipeline)]
+    found = [Version.model_validate(stored.data) for stored in registered(ports, project, pipeline)]
     if not found:
         raise not_found(f"pipeline {pipeline!r} in project {project.id!r}")
     return Versions(items=found)
 
 
-def _all(ports: Ports, project: Project, slug: str | None = None) -> list[Stored]:
+def registered(ports: Ports, project: Project, slug: str | None = None) -> list[Stored]:
     """Ordered by slug, newest version first."""
     where = (Where("slug", "==", slug),) if slug else ()
     order = (Order("sort_key", descending=True),) if slug else (Order("slug"), Order("sort_key", descending=True))

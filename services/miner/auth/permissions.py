@@ -63,6 +63,18 @@ TABLE: Mapping[str, Permission] = {
 
     # -- pages
     "GET /analyses": _P.SEE,
+    "GET /analyses/new": _P.WORK,
+    "POST /analyses/new": _P.WORK,
+    "POST /analyses/several": _P.SEE,
+    "GET /analyses/several/archive": _P.READ_FILES,
+    "GET /analyses/several/cancel": _P.WORK,
+    "POST /analyses/several/cancel": _P.WORK,
+    "GET /files": _P.READ_FILES,
+    "GET /files/{path}": _P.READ_FILES,
+    "GET /pipelines": _P.SEE,
+    "GET /pipelines/new": _P.MANAGE,
+    "POST /pipelines/new": _P.MANAGE,
+    "GET /pipelines/{slug}": _P.SEE,
     "GET /orders": _P.SEE,
     "GET /orders/new": _P.WORK,
     "POST /orders/new": _P.WORK,
