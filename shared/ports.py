@@ -190,6 +190,20 @@ class Objects(Protocol):
         own."""
 
 
+class Uploads(Protocol):
+    """Files that arrive in pieces, by the protocol of Cloud Storage's resumable uploads
+    (https://cloud.google.com/storage/docs/performing-resumable-uploads): `PUT` with `Content-Range` to the session's
+    address, which takes no other proof. An object of `Objects` appears whole, or not at all."""
+
+    def begin(self, bucket: str, path: str, *, size: int, crc32c: str, if_generation: int) -> str:
+        """The address of a new session, good for a week; on a local stack relative to the API's own. It refuses bytes
+        that are not of that size and checksum, and an object that has another generation by then. Raises TooLarge
+        where there is no room."""
+
+    def arrived(self, session: str) -> int | None:
+        """How many bytes there are; all of them once it has ended well. None: it ended otherwise, or never was."""
+
+
 # -- engine -------------------------------------------------------------------------------------------------------
 
 
@@ -249,6 +263,7 @@ class Ports:
     documents: Documents
     bus: Bus
     objects: Objects
+    uploads: Uploads
     engine: Engine
     logs: Logs
     clock: Clock

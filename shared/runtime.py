@@ -24,7 +24,7 @@ from shared.domain.events import Topic
 from shared.domain.lifecycle import Rules
 from shared.domain.policy import Policy
 from shared.logs import log_lines
-from shared.ports import Logs, Ports
+from shared.ports import Logs, Objects, Ports, Uploads
 from shared.topology import topology
 
 if TYPE_CHECKING:  # no backend's clients are loaded before it is chosen: they are most of a function's cold start
@@ -86,6 +86,7 @@ class Settings(BaseSettings):
     service_accounts: str = ""  # they may say in `requested_by` for whom they ask
     session_key: SecretStr | None = None  # signs the cookies of pages; local stacks make their own
     proxies_before: int = 0  # in front of us, that each add an address to X-Forwarded-For
+    largest_upload: int = 1_000_000_000_000  # bytes of one file
     rate_per_s: float = 50  # requests of one person, and how many at once
     rate_burst: float = 500
 
@@ -112,6 +113,11 @@ class Settings(BaseSettings):
     def home(self) -> Path:
         """The emulators forget everything when they end, so their files do not lie among those of the embedded one."""
         return self.state_dir / "emulators" if self.backend == "emulators" else self.state_dir
+
+    @property
+    def uploads_dir(self) -> Path:
+        """Of files that are being sent to a local stack."""
+        return self.home / "uploads"
 
     def environment(self) -> dict[str, str]:
         """These settings as variables, for another `Settings()` to read, here or in a process begun here. Secrets stay
@@ -197,12 +203,15 @@ def _embedded(settings: Settings) -> Ports:
     from shared.adapters.embedded.launcher import ProcessLauncher
     from shared.adapters.embedded.logs import FileLogs
     from shared.adapters.embedded.objects import DirectoryObjects
+    from shared.adapters.embedded.uploads import SpooledUploads
     from shared.adapters.google.batch import BatchEngine, local_client
 
+    objects = DirectoryObjects(settings.objects_dir)
     return Ports(
         documents=SqliteDocuments(settings.state_dir / "documents.db", topology().indexes, topology().lists),
         bus=embedded_bus(settings),
-        objects=DirectoryObjects(settings.objects_dir),
+        objects=objects,
+        uploads=SpooledUploads(settings.uploads_dir, objects),
         engine=BatchEngine(local_client(_batch_address(settings))),
         logs=FileLogs(settings.batch_dir),
         clock=now_utc,
@@ -241,6 +250,7 @@ def _on_google(settings: Settings) -> Ports:
     from shared.adapters.google.launcher import IngestJobs, IngestLauncher
     from shared.adapters.google.objects import storage_objects
 
+    names = {paths.UNASSIGNED: settings.unassigned_bucket}
     emulator: Mapping[str, str | None] = dict.fromkeys(EMULATORS)
     if settings.backend == "emulators":
         emulator = _emulators()
@@ -248,6 +258,7 @@ def _on_google(settings: Settings) -> Ports:
     network = None
     if settings.batch_network and settings.batch_subnetwork:
         network = Network(settings.batch_network, settings.batch_subnetwork)
+    objects = storage_objects(project, names=names, emulator=emulator["storage"])
     engine = BatchEngine(
         local_client(settings.batch_address) if settings.batch_address else batch_v1.BatchServiceClient(),
         network=network,
@@ -255,9 +266,8 @@ def _on_google(settings: Settings) -> Ports:
     return Ports(
         documents=FirestoreDocuments(firestore_client(project, settings.database, emulator=emulator["firestore"])),
         bus=PubSubBus(publisher_client(emulator=emulator["pubsub"]), project),
-        objects=storage_objects(
-            project, names={paths.UNASSIGNED: settings.unassigned_bucket}, emulator=emulator["storage"]
-        ),
+        objects=objects,
+        uploads=_uploads(settings, objects, names),
         engine=engine,
         logs=_logs(settings),
         clock=now_utc,
@@ -279,6 +289,18 @@ def _emulators() -> dict[str, str]:
     if missing := [EMULATORS[name] for name, address in found.items() if not address]:
         raise Unavailable(f"no emulators run for this process ({', '.join(missing)} not set): `make emulators`")
     return {name: address for name, address in found.items() if address}
+
+
+def _uploads(settings: Settings, objects: Objects, names: Mapping[str, str]) -> Uploads:
+    """The storage server of the emulators checks of a session neither checksum nor generation."""
+    if settings.backend == "emulators":
+        from shared.adapters.embedded.uploads import SpooledUploads
+
+        return SpooledUploads(settings.uploads_dir, objects)
+    from shared.adapters.google.objects import storage_client
+    from shared.adapters.google.uploads import StorageUploads
+
+    return StorageUploads(storage_client(settings.google_project), names=names)
 
 
 def _logs(settings: Settings) -> Logs:

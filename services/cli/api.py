@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from services.cli.credentials import token_for
 from services.cli.exits import Exit, Failed
+from services.cli.settings import kept_value
 from shared.domain import paths
 
 if TYPE_CHECKING:
@@ -36,10 +37,14 @@ class NotNow(Failed):
 
 
 def address_of(option: str | None) -> str:
-    """`--api` or IFLOW_API, else the stack that runs over IFLOW_STATE_DIR, else the usual address."""
+    """`--api` or IFLOW_API, else the stack that runs over IFLOW_STATE_DIR, else as `iflow config` has it, else the
+    stack that runs here, else the usual address."""
     if option:
         return option.rstrip("/")
-    stack = Path(os.environ.get("IFLOW_STATE_DIR", ".iflow")) / "stack.json"
+    state_dir = os.environ.get("IFLOW_STATE_DIR")
+    if state_dir is None and (kept := kept_value("api")):
+        return kept.rstrip("/")
+    stack = Path(state_dir or ".iflow") / "stack.json"
     try:
         return str(json.loads(stack.read_text())["api"])
     except (OSError, ValueError, KeyError, TypeError):

@@ -27,7 +27,7 @@ def fetch(
     come so far is kept beside it as `{name}.{generation}.part`, from which the next attempt goes on. `told` hears how
     many bytes there are."""
     target = into / _inside(output["path"], folder)
-    if target.is_file() and target.stat().st_size == output["size"] and _crc32c(target) == output["crc32c"]:
+    if target.is_file() and target.stat().st_size == output["size"] and crc32c_of(target) == output["crc32c"]:
         return target, False
     target.parent.mkdir(parents=True, exist_ok=True)
     part = target.with_name(f"{target.name}.{output['generation']}.part")
@@ -39,7 +39,7 @@ def fetch(
         except NotNow:
             if attempt == ATTEMPTS:
                 raise
-    if _crc32c(part) != output["crc32c"]:
+    if crc32c_of(part) != output["crc32c"]:
         part.unlink()
         raise Failed(Exit.BAD_DATA, "its checksum is not the document's: the file was changed after the run ended.")
     part.replace(target)
@@ -88,7 +88,7 @@ def _inside(path: str, folder: str) -> str:
     return relative
 
 
-def _crc32c(file: Path) -> str:
+def crc32c_of(file: Path) -> str:
     import google_crc32c
 
     checksum = google_crc32c.Checksum()

@@ -4,7 +4,21 @@ from __future__ import annotations
 
 import typer
 
-from services.cli import analyses, audit, events, filters, login, ops, orders, panels, pipelines, projects, variants
+from services.cli import (
+    analyses,
+    audit,
+    config,
+    events,
+    filters,
+    login,
+    ops,
+    orders,
+    panels,
+    pipelines,
+    projects,
+    samples,
+    variants,
+)
 from services.cli.exits import EPILOG
 
 app = typer.Typer(
@@ -12,9 +26,9 @@ app = typer.Typer(
     help="Analyses of a sequencing laboratory: ask for them, follow them, use what they found.",
 )
 for name, group in (
-    ("analyses", analyses.app), ("orders", orders.app), ("variants", variants.app), ("panels", panels.app),
-    ("filters", filters.app), ("pipelines", pipelines.app), ("projects", projects.app), ("events", events.app),
-    ("ops", ops.app), ("audit", audit.app),
+    ("analyses", analyses.app), ("orders", orders.app), ("samples", samples.app), ("variants", variants.app),
+    ("panels", panels.app), ("filters", filters.app), ("pipelines", pipelines.app), ("projects", projects.app),
+    ("events", events.app), ("ops", ops.app), ("audit", audit.app), ("config", config.app),
 ):
     app.add_typer(group, name=name)
 login.add_to(app)

@@ -15,17 +15,19 @@ import typer
 
 from services.cli.api import Api, address_of
 from services.cli.exits import Exit, Failed
+from services.cli.settings import value_of
 
 JsonOption = Annotated[bool, typer.Option("--json", help="JSON on stdout, with the field names of the API.")]
 ProjectOption = Annotated[
     str | None, typer.Option(
-        "--project", "-p", envvar="IFLOW_PROJECT", show_default=False, help="The project; else the only one there is."
+        "--project", "-p", envvar="IFLOW_PROJECT", show_default=False,
+        help="The project; else as `iflow config` has it, else the only one there is."
     )
 ]
 ApiOption = Annotated[
     str | None, typer.Option(
         "--api", envvar="IFLOW_API", show_default=False,
-        help="The service's address; else that of the stack that runs in IFLOW_STATE_DIR (.iflow).",
+        help="The service's address; else as `iflow config` has it, else that of the stack that runs here (.iflow).",
     )
 ]
 
@@ -89,7 +91,9 @@ def command(app: typer.Typer, name: str, **settings: Any) -> Callable[[Callable[
     def register(function: Callable[..., None]) -> Callable[..., None]:
         @functools.wraps(function)
         def run(*, as_json: bool, project: str | None, api: str | None, **own: Any) -> None:
-            session = Session(as_json, project, api)
+            session = Session(
+                as_json or value_of("output") == "json", project or value_of("project"), api
+            )
             try:
                 function(session, **own)
             except Failed as failed:

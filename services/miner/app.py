@@ -23,8 +23,10 @@ from services.miner.api import (
     panels,
     pipelines,
     projects,
+    samples,
     saved_filters,
     stream,
+    uploads,
     variants,
 )
 from services.miner.auth import sign_in
@@ -79,8 +81,8 @@ def create_app(ports: Callable[[], Ports] = runtime.ports, settings: Settings | 
     app.add_middleware(Observed)
     api = APIRouter(prefix="/api/v1")
     for resource in (
-        stream, projects, pipelines, analyses, orders, panels, saved_filters, outputs, archives, files,
-        logs, variants, exports, members,
+        stream, projects, pipelines, analyses, orders, samples, uploads, panels, saved_filters, outputs, archives,
+        files, logs, variants, exports, members,
         audit, ops, events,
     ):
         api.include_router(resource.router)

@@ -26,6 +26,7 @@ from shared.domain.request import MAX_REQUEST_BYTES, RequestRefused, reasons_of
 from shared.ports import Ports, Stored
 from shared.steps.audit import chain_of
 from shared.steps.orders import LoadedOrder, order_named
+from shared.steps.samples import sample_named
 from shared.steps.store import Loaded
 
 Model = TypeVar("Model", bound=BaseModel)
@@ -137,6 +138,21 @@ def the_order(
 
 
 TheOrder = Annotated[Stored, Depends(the_order)]
+
+
+def the_sample(
+    request: Request, ports: ThePorts, project: TheProject,
+    sample: Annotated[str, Path(description="The sample's slug or its name.")],
+) -> Stored:
+    """As an analysis: what is another project's is not found, like what does not exist."""
+    stored = sample_named(ports.documents, project.id, sample)
+    if stored is None:
+        raise not_found(f"sample {sample!r} in project {project.id!r}")
+    note_what_is_read(request, stored)
+    return stored
+
+
+TheSample = Annotated[Stored, Depends(the_sample)]
 
 
 def loaded_order(stored: Stored) -> LoadedOrder:

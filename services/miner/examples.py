@@ -12,7 +12,8 @@ JSON = "application/json"
 
 PARAMETERS: dict[str, Any] = {
     "analysis": "wgs-12-a", "order": "o-2026-17", "pipeline": "vcf-normalize@latest", "panel": "cardiomyopathy",
-    "name": "rare-and-damaging", "path": "variants.vcf.gz", "key": "chr1-20-G-T", "rejection": "1024", "letter": "1025",
+    "name": "rare-and-damaging", "upload": "9a1f9d1c-52c5-5a61-8d5a-6f1a0c1f5e11",
+    "path": "variants.vcf.gz", "key": "chr1-20-G-T", "rejection": "1024", "letter": "1025",
     "email": "ada@lab.example", "cursor": "WyIyMDI2LTExLTI1Il0.0f9b43d1c2a4e6f8", "after": "WzBd.0f9b43d1c2a4e6f8",
     "x-project-id": "demo",
     "idempotency-key": "lims-4711", "if-none-match": '"17"', "if-match": '"17"', "range": "bytes=0-1023",

@@ -15,10 +15,12 @@ from services.miner.examples import add_examples
 from shared.domain.order import OrderChange, OrderRequest
 from shared.domain.pipeline import Pipeline
 from shared.domain.request import SubmitRequest
+from shared.domain.sample import SampleRequest, Stated
 from shared.domain.saved_filter import SavedFilterRequest
+from shared.domain.upload import UploadRequest
 
 BODIES = (SubmitRequest, Pipeline, NewProject, Rerun, OrderRequest, OrderChange, OrderTransition, NewPanel,
-          SavedFilterRequest, NewRole)
+          SavedFilterRequest, NewRole, SampleRequest, Stated, UploadRequest)
 SECURITY = {
     "token": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT",
               "description": "Of the configured issuer; of a local stack, what `iflow login` gets."},

@@ -35,6 +35,8 @@ TOLD: Mapping[str, frozenset[str]] = {
     "analyses": frozenset({"status", "display_id", "slug", "cancel_requested", "origin", "order_id", "rerun_of"}),
     "orders": frozenset({"status", "display_id", "slug", "mode", "priority", "analyses"}),
     "pipelines": frozenset({"slug", "version", "title", "digest"}),
+    "samples": frozenset({"slug", "name"}),
+    "uploads": frozenset({"sample", "path", "size", "crc32c", "status"}),
     "panels": frozenset({"slug", "version", "title", "kind"}),
     "saved_filters": frozenset({"slug", "name"}),
     "members": frozenset({"email", "role"}),

@@ -26,7 +26,7 @@ class Listed(Part):
 def listed(analysis: Analysis) -> Listed:
     cost = analysis.metrics.cost
     return Listed(
-        find=(*_pieces(analysis.slug), *dict.fromkeys(sample_word(sample.name) for sample in analysis.samples)),
+        find=(*pieces(analysis.slug), *dict.fromkeys(sample_word(sample.name) for sample in analysis.samples)),
         cost=cost.amount if cost else None,
         attention=_needs_attention(analysis),
     )
@@ -39,11 +39,12 @@ def sample_word(name: str) -> str:
 def piece_word(part_of_slug: str) -> str | None:
     """The one word by which to look for a part of a slug: of its pieces the last with the most digits, as the fewest
     have it. None for what is too short."""
-    pieces = [part_of_slug[start:start + PIECE] for start in range(len(part_of_slug) - PIECE + 1)]
-    return max(reversed(pieces), key=lambda piece: sum(map(str.isdigit, piece)), default=None)
+    found = [part_of_slug[start:start + PIECE] for start in range(len(part_of_slug) - PIECE + 1)]
+    return max(reversed(found), key=lambda piece: sum(map(str.isdigit, piece)), default=None)
 
 
-def _pieces(slug: str) -> Iterable[str]:
+def pieces(slug: str) -> Iterable[str]:
+    """What a part of a slug is looked for by, each once."""
     return dict.fromkeys(slug[start:start + PIECE] for start in range(len(slug) - PIECE + 1))
 
 

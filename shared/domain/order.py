@@ -20,7 +20,8 @@ from shared.domain.cache import Cache
 from shared.domain.clock import Time
 from shared.domain.events import Event, EventType
 from shared.domain.lifecycle import Unchanged
-from shared.domain.part import Change, Recorded, shorten
+from shared.domain.listed import sample_word
+from shared.domain.part import Change, Part, Recorded, shorten
 from shared.domain.project import Project
 from shared.domain.request import (
     ProjectId,
@@ -132,9 +133,15 @@ class OrderChange(BaseModel):
     add_analyses: AnalysisList = ()
 
 
+class OrderListed(Part):
+    """Words that an order is found by: its samples."""
+
+    find: tuple[str, ...] = ()
+
+
 class Order(Recorded):
     """Document `projects/{project}/orders/{id}`. `by_name` are the samples whose analyses are found by their names:
-    all or none of `samples`."""
+    all or none of `samples`. `listed` follows from the rest, with every change."""
 
     id: str
     project: str
@@ -162,6 +169,15 @@ class Order(Recorded):
     created_at: Time
     created_by: str
     updated_at: Time
+    listed: OrderListed = OrderListed()
+
+    def to_document(self) -> dict[str, Any]:
+        find = tuple(sample_word(sample.name) for sample in self.samples)
+        return super(Order, self.changed(listed=OrderListed(find=find))).to_document()
+
+    @classmethod
+    def from_document(cls, data: Mapping[str, Any]) -> Self:
+        return super().from_document({**data, "listed": {}})
 
     @property
     def doc_path(self) -> str:

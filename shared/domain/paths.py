@@ -31,6 +31,11 @@ def order_id(project: str, request_id: str) -> str:
     return str(uuid5(NAMESPACE, f"{project}\norder\n{request_id}"))
 
 
+def upload_id(project: str, path: str, size: int, crc32c: str) -> str:
+    """The same file under the same path is the same upload: so one that was broken off is found and goes on."""
+    return str(uuid5(NAMESPACE, f"{project}\nupload\n{path}\n{size}\n{crc32c}"))
+
+
 def job_id(analysis: str) -> str:
     """A bare UUID may begin with a digit, which Batch refuses."""
     return f"a-{analysis}"
@@ -68,6 +73,22 @@ def orders(project: str) -> str:
 
 def order_doc(project: str, order: str) -> str:
     return f"projects/{project}/orders/{order}"
+
+
+def samples(project: str) -> str:
+    return f"projects/{project}/samples"
+
+
+def sample_doc(project: str, sample_slug: str) -> str:
+    return f"projects/{project}/samples/{sample_slug}"
+
+
+def uploads(project: str) -> str:
+    return f"projects/{project}/uploads"
+
+
+def upload_doc(project: str, upload: str) -> str:
+    return f"projects/{project}/uploads/{upload}"
 
 
 def panels(project: str) -> str:
@@ -115,6 +136,15 @@ def safe_id(text: str) -> str:
 
 def folder(analysis_slug: str) -> str:
     return f"analyses/{analysis_slug}/"
+
+
+def sample_folder(sample_slug: str) -> str:
+    return f"samples/{sample_slug}/"
+
+
+def upload_folder(sample_slug: str) -> str:
+    """Where the files of a sample are put that somebody uploads; ends in a slash."""
+    return f"samples/{sample_slug}/uploads/"
 
 
 def problem_with_path(path: str) -> str | None:

@@ -74,6 +74,7 @@ def now() -> datetime:
 def ports_over(documents: Documents, engine: Engine) -> Ports:
     made = Ports(
         documents=documents, bus=MemoryBus(topology(), now), objects=MemoryObjects(now), engine=engine, logs=NoLogs(),
+        uploads=None,
         clock=now, rules=Rules(Policy(), {}), new_id=lambda: "id", launch=lambda *_: None,
         logs_url=lambda uid: f"https://logs.example.org/{uid}", notify_topic="batch-events",
     )

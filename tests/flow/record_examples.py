@@ -5,10 +5,13 @@ Of a list the first entries are kept, of a long definition a few fields: it is t
 
 from __future__ import annotations
 
+import base64
 import json
 import tempfile
 from pathlib import Path
 from typing import Any
+
+import google_crc32c
 
 import services.miner
 from tests.flow.stack import Stack, stack_over
@@ -49,6 +52,10 @@ class Recorder:
             call["answer"] = shortened(found)
         self.calls[f"{method} {API}{template}"] = call
         return found
+
+    def put(self, session: str, content: bytes) -> None:
+        """What is no call of the API's document."""
+        self._stack.client.put(f"{self._stack.api}{session}", content=content).raise_for_status()
 
 
 def shortened(value: Any, key: str = "") -> Any:
@@ -92,6 +99,7 @@ def record(stack: Stack) -> dict[str, dict[str, Any]]:
     ask.ask("GET", "/ops/silent")
     ask.ask("GET", "/ops/queues")
     orders(ask, made["id"])
+    samples(ask)
     lists_of_the_project(ask)
     members(ask)
     operators(ask, stack)
@@ -108,6 +116,21 @@ def orders(ask: Recorder, analysis: str) -> None:
     ask.ask("PATCH", "/orders/{order}", {"priority": "stat"}, order=order["id"])
     ask.ask("POST", "/orders/{order}/cache", order=order["id"])
     ask.ask("POST", "/orders/{order}/transition", {"to": "in_review", "reason": "All is there."}, order=order["id"])
+
+
+def samples(ask: Recorder) -> None:
+    ask.ask("POST", "/samples", {"name": "S1", "sex": "male", "role": "proband", "external_ids": {"lims": "4711"}})
+    ask.ask("PATCH", "/samples/{sample}", {"phenotypes": ["HP:0001250"]}, sample="s1")
+    checksum = base64.b64encode(google_crc32c.Checksum(VCF.encode()).digest()).decode()
+    body = {"name": "S1.vcf", "size": len(VCF), "crc32c": checksum}
+    begun = ask.ask("POST", "/samples/{sample}/uploads", body, sample="s1")
+    ask.ask("GET", "/samples/{sample}/uploads/{upload}", sample="s1", upload=begun["id"])
+    ask.put(begun["session"], VCF.encode())
+    ask.ask("POST", "/samples/{sample}/uploads/{upload}/finish", sample="s1", upload=begun["id"])
+    ask.ask("GET", "/samples")
+    for part in ("", "/uploads", "/uses"):
+        ask.ask("GET", f"/samples/{{sample}}{part}", sample="s1")
+    ask.ask("GET", "/samples/{sample}/files", params={"folder": "uploads/"}, sample="s1")
 
 
 def lists_of_the_project(ask: Recorder) -> None:

@@ -13,9 +13,11 @@ import pytest
 from services.miner.auth.permissions import API, LEAST_ROLE, TABLE, Permission
 from shared.domain.member import Role
 from shared.domain.order import parse_order
+from shared.domain.sample import SampleRequest
 from shared.ports import Create
 from shared.steps.members import put_member
 from shared.steps.orders import accept_order
+from shared.steps.samples import register_sample
 from tests.flow.planted import an_old_one, plant
 from tests.flow.stack import ADA, Stack, stack_over
 
@@ -43,6 +45,10 @@ def theirs(stack: Stack) -> dict[str, list[str]]:
         "request_id": "o", "project": OTHER, "display_id": "Secret order", "samples": [{"name": "S1"}],
         "requested_by": ADA,
     }), source="test").order
+    register_sample(stack.ports, OTHER, SampleRequest(name="Secret sample"), key=None, by=ADA)
+    stack.ports.documents.commit([Create(
+        f"projects/{OTHER}/uploads/secret-3", {"id": "secret-3", "sample": "secret-sample"}
+    )])
     put_member(stack.ports, OTHER, "theirs@lab.example", Role.ADMIN, by="test")
     stack.ports.objects.write(OTHER, f"{analysis.folder}secret.txt", b"secret")
     for family, identity in (("rejections", "secret-1"), ("dead_letters", "secret-2"), ("saved_filters", "secret")):
@@ -50,7 +56,8 @@ def theirs(stack: Stack) -> dict[str, list[str]]:
     return {
         "analysis": [analysis.id, analysis.slug, analysis.display_id], "order": [order.id, order.slug],
         "path": [f"{analysis.folder}secret.txt"], "rejection": ["secret-1"], "letter": ["secret-2"],
-        "name": ["secret"], "email": ["theirs@lab.example"],
+        "sample": ["secret-sample", "Secret sample"], "upload": ["secret-3"], "name": ["secret"],
+        "email": ["theirs@lab.example"],
     }
 
 

@@ -61,6 +61,11 @@ def known(stack: Stack) -> dict[str, str]:
     stack.until(lambda: stack.document(made["id"])["ingest"]["status"] == "ready")
     order = stack.client.post("/orders", json={"display_id": "Asked", "analyses": [made["id"]]}).json()
     stack.client.post("/panels", json={"name": "Asked", "content": "BRCA1\n"})
+    stack.client.post("/samples", json={"name": "S1"})
+    there = stack.ports.objects.stat("demo", "samples/s1/uploads/s1.vcf")
+    upload = stack.client.post("/samples/s1/uploads", json={
+        "name": "s1.vcf", "size": there.size, "crc32c": there.crc32c
+    }).json()
     stack.ports.objects.write("demo", "samples/trio/uploads/trio.vcf.gz", VCF.encode())  # as in the examples
     stack.ports.objects.write("demo", "client-resources/gene-panels/cardiomyopathy.txt", b"MYH7\n")
     nowhere = {"id": "nowhere", "type": "analysis.start", "project": "demo", "data": {"analysis_id": "none"}}
@@ -73,7 +78,7 @@ def known(stack: Stack) -> dict[str, str]:
     rows = stack.client.get(f"/analyses/{made['id']}/variants").json()["rows"]
     return {
         "analysis": made["id"], "order": order["id"], "pipeline": "vcf-normalize", "panel": "asked", "name": "asked",
-        "email": "asked@lab.example",
+        "email": "asked@lab.example", "sample": "s1", "upload": upload["id"],
         "path": "request/inputs.json", "key": rows[0]["key"], "rejection": rejected, "letter": dead,
     }
 

@@ -105,7 +105,7 @@ class World:
             documents=FaultyDocuments(self.documents, self.faults, self.checks.committed),
             bus=FaultyBus(_Witness(self.functions, self.checks), self.faults),
             objects=FaultyObjects(self.objects, self.faults),
-            engine=FaultyEngine(self.batch, self.faults),
+            uploads=None, engine=FaultyEngine(self.batch, self.faults),
             logs=FaultyLogs(QuietLogs(self.scheduler), self.faults),
             clock=self.scheduler.clock, rules=Rules(POLICY, _prices()), new_id=self._new_id,
             launch=self.workers.launch, logs_url=logs_url, notify_topic="projects/local/topics/batch-events",

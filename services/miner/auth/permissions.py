@@ -51,6 +51,7 @@ TABLE: Mapping[str, Permission] = {
     "GET /openapi.json": _P.PUBLIC,
     "GET /docs": _P.PUBLIC,
     f"GET {API}/files/{{bucket}}/{{path}}": _P.PUBLIC,  # by a signed address only
+    f"PUT {API}/uploads/{{token}}": _P.PUBLIC,  # to a session's address only, which is a secret
     "GET /login": _P.PUBLIC,
     "POST /login": _P.PUBLIC,
     "POST /login/token": _P.PUBLIC,
@@ -133,6 +134,18 @@ TABLE: Mapping[str, Permission] = {
     f"GET {API}/orders/{{order}}/variants/facets": _P.SEE,
     f"GET {API}/orders/{{order}}/variants/export": _P.READ_FILES,
     f"GET {API}/orders/{{order}}/variants/{{key}}": _P.SEE,
+
+    # -- samples
+    f"GET {API}/samples": _P.SEE,
+    f"POST {API}/samples": _P.WORK,
+    f"GET {API}/samples/{{sample}}": _P.SEE,
+    f"PATCH {API}/samples/{{sample}}": _P.WORK,
+    f"GET {API}/samples/{{sample}}/files": _P.SEE,
+    f"GET {API}/samples/{{sample}}/uses": _P.SEE,
+    f"GET {API}/samples/{{sample}}/uploads": _P.SEE,
+    f"POST {API}/samples/{{sample}}/uploads": _P.WORK,
+    f"GET {API}/samples/{{sample}}/uploads/{{upload}}": _P.WORK,  # it has the address that takes the bytes
+    f"POST {API}/samples/{{sample}}/uploads/{{upload}}/finish": _P.WORK,
 
     # -- pipelines, panels, saved filters
     f"GET {API}/pipelines": _P.SEE,

@@ -60,7 +60,7 @@ def index_sql(index: Index) -> str:
     columns = [] if index.group else ['"~collection"']
     for field in index.fields:
         name, _, direction = field.partition(" ")
-        columns.append(f'"{name}" {direction}'.strip())
+        columns.append(f'"{name}" {direction.removeprefix("contains")}'.strip())  # arrays are looked through
     name = re.sub(r"\W+", "_", "_".join([index.collection, *(["group"] if index.group else []), *index.fields]))
     tie = '"~path"' if index.group else '"~id"'
     return f'CREATE INDEX IF NOT EXISTS "by {name}" ON {table_of(index.collection)} ({", ".join(columns)}, {tie})'

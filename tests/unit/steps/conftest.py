@@ -74,7 +74,7 @@ def engine() -> FakeEngine:
 def ports(clock: FakeClock, engine: FakeEngine) -> Ports:
     return Ports(
         documents=MemoryDocuments(), bus=MemoryBus(topology(), clock), objects=MemoryObjects(clock), engine=engine,
-        logs=NoLogs(), clock=clock, rules=Rules(Policy(), {}), new_id=lambda: "id",
+        uploads=None, logs=NoLogs(), clock=clock, rules=Rules(Policy(), {}), new_id=lambda: "id",
         launch=lambda analysis, holder: 0, logs_url=lambda uid: f"https://logs.example.org/{uid}",
         notify_topic="batch-events",
     )

@@ -100,7 +100,8 @@ def a_laboratory() -> Laboratory:
 
     return Laboratory(Ports(
         documents=MemoryDocuments(), bus=MemoryBus(topology(), clock), objects=MemoryObjects(clock), engine=None,
-        logs=None, clock=clock, rules=RULES, new_id=never, launch=never, logs_url=never, notify_topic="batch-events",
+        uploads=None, logs=None, clock=clock, rules=RULES, new_id=never, launch=never, logs_url=never,
+        notify_topic="batch-events",
     ))
 
 

@@ -26,6 +26,7 @@ from typing import Any
 import httpx
 import pytest
 
+from services.miner.api.samples import SampleFilters, sample_page
 from services.miner.app import create_app
 from services.miner.auth import sign_in
 from services.miner.auth.local_issuer import LocalIssuer
@@ -129,6 +130,8 @@ def _issue_all() -> None:
         tab_counts(documents, PROJECT.id, filters)
     for collection in (paths.analyses(PROJECT.id), paths.orders(PROJECT.id)):
         Feed(documents, collection).end_if_idle()
+    for chosen in ({}, {"sex": "male"}, {"created_by": "ada"}, {"text": "hg00"}, {"external_id": "4711"}):
+        sample_page(documents, PROJECT.id, SampleFilters.model_validate(chosen))
     asyncio.run(_ask_the_api(ports))
 
 
@@ -172,6 +175,7 @@ async def _ask_the_api(ports: Ports) -> None:
         ("/analyses-counts", here),
         ("/panels", here), ("/panels/x", here), ("/filters", here), ("/members", here),
             ("/audit", here), ("/audit?document=members/ada@lab.example", here), ("/audit/export", here),
+            ("/samples", here), ("/samples/s1/uses", here), ("/samples/s1/uploads", here),
             ("/orders", here), ("/orders?status=open", here),
         *((f"/ops/{family}", scope) for family in ("rejections", "dead-letters", "cancels", "silent")
           for scope in ({}, here)),
@@ -181,6 +185,7 @@ async def _ask_the_api(ports: Ports) -> None:
         client.headers["Authorization"] = f"Bearer {tokens['ada']}"
         assert [each["id"] for each in (await client.get("/projects")).json()["items"]] == [PROJECT.id]
         client.headers["Authorization"] = f"Bearer {tokens['root']}"
+        assert (await client.post("/samples", json={"name": "S1"}, headers=here)).status_code == 201
         for path, headers in routes:
             answer = await client.get(path, headers=headers)
             assert answer.status_code == (404 if path.endswith("/x") else 200), (path, answer.text)
@@ -195,6 +200,7 @@ def _ports(documents: MemoryDocuments) -> Ports:
     clock = FakeClock()
     return Ports(
         documents=documents, bus=MemoryBus(topology(), clock), objects=MemoryObjects(clock), engine=None, logs=None,
+        uploads=None,
         clock=clock, rules=RULES, new_id=never, launch=never, logs_url=never,
         notify_topic="batch-events",
     )
