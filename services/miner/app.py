@@ -39,6 +39,7 @@ from services.miner.links import Links
 from services.miner.live import Hub
 from services.miner.observed import Observed
 from services.miner.pages import analyses as analyses_page
+from services.miner.pages import analysis as analysis_page
 from services.miner.pages import api_docs, home, new_analysis, reads, several, static_files
 from services.miner.pages import files as files_page
 from services.miner.pages import ops as ops_page
@@ -94,6 +95,7 @@ def create_app(ports: Callable[[], Ports] = runtime.ports, settings: Settings | 
         ops_page, pipelines_page, files_page,
     ):
         app.include_router(area.router)
+    app.include_router(analysis_page.router)  # last: an analysis may have any name
     app.add_api_route("/healthz", health, tags=["health"])
     app.state.permissions = of_routes(app.routes)
     app.openapi = lambda: openapi.describe(app)  # type: ignore[method-assign]

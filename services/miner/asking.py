@@ -1,4 +1,4 @@
-"""What people ask for of analyses, by the API and on pages: a new one, one again, a cancel.
+"""What people ask for of analyses, by the API and on pages: a new one, one again, a cancel, an ingest.
 
 What is committed is published before the answer; what the bus does not take stays `unsent` for the reconciler.
 """
@@ -11,11 +11,12 @@ from typing import Any, NamedTuple
 from services.miner.problems import Refusal
 from shared.domain import paths
 from shared.domain.analysis import Analysis, Status
+from shared.domain.events import EventType, event_about
 from shared.domain.lifecycle import request_cancel
 from shared.domain.request import parse_request
 from shared.ports import Ports
 from shared.steps.accept import accept
-from shared.steps.announce import announce
+from shared.steps.announce import announce, message_of
 from shared.steps.rerun import UNCHANGED, Changes, rerun
 from shared.steps.store import Loaded, as_stored, decide, load
 
@@ -60,6 +61,20 @@ def ask_for_cancel(ports: Ports, known: Loaded, *, by: str) -> Loaded:
             "only one that is queued or running can be cancelled.", analysis_status=analysis.status,
         )
     return _announced(ports, found)
+
+
+def ask_for_ingest(ports: Ports, analysis: Analysis, *, force: bool) -> str:
+    """The id of the message. With `force` also when it is ready or has failed. Raises Refusal (409)."""
+    if analysis.status is not Status.SUCCEEDED:
+        raise Refusal(
+            409, "not-succeeded", f"Analysis {analysis.display_id!r} is {analysis.status}; only one that succeeded "
+            "has variants to ingest.", analysis_status=analysis.status,
+        )
+    command = event_about(
+        EventType.INGEST, project=analysis.project, subject=analysis.id, sequence=analysis.events_total,
+        at=ports.clock(), data={"analysis_id": analysis.id, "force": force},
+    ).model_copy(update={"id": f"{analysis.id}.ingest-{ports.new_id()}"})
+    return ports.bus.publish(command.type.topic, message_of(command))
 
 
 def _announced(ports: Ports, found: Loaded) -> Loaded:

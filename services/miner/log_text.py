@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from enum import IntEnum
 
 from shared.logs import without_secrets
@@ -37,15 +38,28 @@ def readable(text: bytes) -> str:
     return without_secrets(_CONTROL.sub("", plain))
 
 
+@dataclass(frozen=True)
+class Line:
+    """`number` from 1, of the text that it was read from."""
+
+    number: int
+    level: Severity
+    text: str
+
+
 def chosen(text: str, least: Severity | None, contains: str) -> str:
     """Those lines that are at least so severe and hold the text, in whatever case."""
     if least is None and not contains:
         return text
+    return "".join(line.text for line in numbered(text, least, contains))
+
+
+def numbered(text: str, least: Severity | None = None, contains: str = "") -> Iterator[Line]:
+    """As `chosen`, line by line."""
     wanted = contains.casefold()
-    return "".join(
-        line for line, level in _with_levels(text.splitlines(keepends=True))
-        if (least is None or level >= least) and wanted in line.casefold()
-    )
+    for number, (line, level) in enumerate(_with_levels(text.splitlines(keepends=True)), 1):
+        if (least is None or level >= least) and wanted in line.casefold():
+            yield Line(number, level, line)
 
 
 def _with_levels(lines: Iterable[str]) -> Iterator[tuple[str, Severity]]:

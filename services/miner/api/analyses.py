@@ -8,7 +8,7 @@ from fastapi import APIRouter, Query, Response
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel
 
-from services.miner.asking import ask_for_cancel, ask_for_new, ask_for_rerun
+from services.miner.asking import ask_for_cancel, ask_for_ingest, ask_for_new, ask_for_rerun
 from services.miner.bodies import Rerun
 from services.miner.context import (
     TheAnalysis,
@@ -27,11 +27,9 @@ from services.miner.cursors import decode_cursor, encode_cursor, slice_of
 from services.miner.etags import NOT_MODIFIED, IfNoneMatch, answered, document
 from services.miner.listing import AnalysisPage, Filters, TabCounts, list_page, tab_counts
 from services.miner.openapi import NEW_ANALYSIS, RERUN, request_body
-from services.miner.problems import Refusal, documented
+from services.miner.problems import documented
 from shared.domain.analysis import Analysis, Metrics, Status
-from shared.domain.events import EventType, event_about
 from shared.domain.part import Change
-from shared.steps.announce import message_of
 from shared.steps.rerun import Changes
 from shared.steps.store import Loaded
 
@@ -153,15 +151,4 @@ def ingest_again(
 ) -> IngestAsked:
     """Asks for the ingest of a succeeded analysis; the document's `ingest` says how it goes."""
     analysis = loaded(stored).analysis
-    if analysis.status is not Status.SUCCEEDED:
-        raise Refusal(
-            409, "not-succeeded", f"Analysis {analysis.display_id!r} is {analysis.status}; only one that succeeded "
-            "has variants to ingest.", analysis_status=analysis.status,
-        )
-    command = event_about(
-        EventType.INGEST, project=analysis.project, subject=analysis.id, sequence=analysis.events_total,
-        at=ports.clock(), data={"analysis_id": analysis.id, "force": force},
-    ).model_copy(update={"id": f"{analysis.id}.ingest-{ports.new_id()}"})
-    return IngestAsked(
-        analysis_id=analysis.id, message_id=ports.bus.publish(command.type.topic, message_of(command))
-    )
+    return IngestAsked(analysis_id=analysis.id, message_id=ask_for_ingest(ports, analysis, force=force))

@@ -184,20 +184,21 @@ def task_log(
             return Response(status_code=204)
         return EventStream(_followed(ports, person, asked, log, str(mark[1]) if mark else None, tail))
     if log is None:
-        return TaskLog(task=task, text="", shown=0, size=0, source=None, path=None, next=None, note=_not_yet(asked))
+        return _nothing_yet(asked)
     if download:
         return _file(log, asked)
     if mark or start:
         part = log.after(str(mark[1]) if mark else "", tail_bytes)
         return _page(log, asked, part.text, None, part.mark)
-    try:
-        found = log.tail(tail_bytes)
-    except Unavailable:
-        if asked.analysis.status is not Status.QUEUED:
-            raise
-        return TaskLog(task=task, text="", shown=0, size=0, source=None, path=None, next=None, note=_not_yet(asked))
-    page = _page(log, asked, found.text, found.size, found.mark)
+    page = _end(log, asked, tail_bytes)
     return page if tail is None else page.model_copy(update={"text": last_lines(page.text, tail)})
+
+
+def end_of_log(ports: Ports, analysis: Analysis, task: int, *, tail_bytes: int = MOST_BYTES) -> TaskLog:
+    """The last bytes of a task's log; a note, where there is none yet. Raises Refusal (404), Unavailable."""
+    asked = _Asked(analysis, task, None, "")
+    log = _log_of(ports, asked, None)
+    return _end(log, asked, tail_bytes) if log else _nothing_yet(asked)
 
 
 @router.get("/tasks", responses=documented(400, 404, 503))
@@ -228,6 +229,22 @@ def _log_of(ports: Ports, asked: _Asked, source: object) -> _Log | None:
     if analysis.status.final:
         raise not_found(f"log of {analysis.display_id!r}: it is {analysis.status} and no job has begun")
     return None
+
+
+def _end(log: _Log, asked: _Asked, tail_bytes: int) -> TaskLog:
+    try:
+        found = log.tail(tail_bytes)
+    except Unavailable:
+        if asked.analysis.status is not Status.QUEUED:
+            raise
+        return _nothing_yet(asked)
+    return _page(log, asked, found.text, found.size, found.mark)
+
+
+def _nothing_yet(asked: _Asked) -> TaskLog:
+    return TaskLog(
+        task=asked.task, text="", shown=0, size=0, source=None, path=None, next=None, note=_not_yet(asked)
+    )
 
 
 def _not_yet(asked: _Asked) -> str:

@@ -81,9 +81,9 @@ def download(
 ) -> Response:
     """One file out of the analysis' folder; `path` is as listed, or relative to the folder."""
     analysis = loaded(stored).analysis
-    file = _file(ports, analysis, path)
+    file = output_file(ports, analysis, path)
     if redirect:
-        return RedirectResponse(_link(request, ports, analysis, file).url, 307, {"Cache-Control": "no-store"})
+        return RedirectResponse(link_to(request, ports, analysis, file).url, 307, {"Cache-Control": "no-store"})
     etag = f'"{file.generation}"'
     span = span_of(range_, if_range, etag, file.size)
     headers = headers_of(file.path.rpartition("/")[2], etag, file.size, span)
@@ -105,11 +105,11 @@ def links_to_outputs(
     analysis = loaded(stored).analysis
     items = []
     for name in path:
-        file = _file(ports, analysis, name)
+        file = output_file(ports, analysis, name)
         beside = index_of(ports, analysis.bucket, file.path)
         items.append(OutputLink(
-            path=file.path, size=file.size, **asdict(_link(request, ports, analysis, file)),
-            index=beside and _link(request, ports, analysis, beside).url,
+            path=file.path, size=file.size, **asdict(link_to(request, ports, analysis, file)),
+            index=beside and link_to(request, ports, analysis, beside).url,
         ))
     return OutputLinks(items=items)
 
@@ -117,8 +117,8 @@ def links_to_outputs(
 # -- one file -----------------------------------------------------------------------------------------------------
 
 
-def _file(ports: Ports, analysis: Analysis, path: str) -> FileSeen:
-    """Never outside the analysis' own folder."""
+def output_file(ports: Ports, analysis: Analysis, path: str) -> FileSeen:
+    """Never outside the analysis' own folder. Raises Refusal (404)."""
     full = path if path.startswith(analysis.folder) else analysis.folder + path
     try:
         found = ports.objects.stat(analysis.bucket, full)
@@ -129,7 +129,7 @@ def _file(ports: Ports, analysis: Analysis, path: str) -> FileSeen:
     return found
 
 
-def _link(request: Request, ports: Ports, analysis: Analysis, file: FileSeen) -> Link:
+def link_to(request: Request, ports: Ports, analysis: Analysis, file: FileSeen) -> Link:
     links: Links = request.app.state.links
     return links.to(ports, analysis.bucket, file, f"{request.base_url}")
 
