@@ -4,8 +4,8 @@ NumPy and Arrow (plain.py).
 Both give the same values, which tests/unit/variants/test_kernels.py holds them to. Plain is what runs where there was
 no C compiler at `make install`. docs/decisions/0018-compiled-kernels.md.
 
-`text` is UTF-8; a field is a pair of offsets into it. For `split` and `first` the fields ascend, and none overlaps the
-next; for the others they may come in any order, and more than once.
+`text` is UTF-8; a field is a pair of offsets into it. For `split`, `first` and `keyed` the fields ascend, and none
+overlaps the next; for the others they may come in any order, and more than once.
 
     find(text, sought)                  for each byte of `sought` its offsets, ascending
     strings(text, starts, ends, valid)  string array of the fields, null where `valid` (None: everywhere) is false
@@ -18,6 +18,8 @@ next; for the others they may come in any order, and more than once.
     floats(text, starts, ends)          the same with doubles
     encode(text, starts, ends, valid)   (int32 code of each field, equal for equal bytes, counted in order of
                                         appearance, -1 where not valid; which field each code was first)
+    keyed(text, semicolons, equals,     the fields cut at `;`, and each part at its first `=`, sorted by key
+          starts, ends)                 (types.Keyed)
 
 Of bitmaps (order_index.py):
 
@@ -38,5 +40,6 @@ from shared.variants.kernels import compiled, plain
 CHOSEN: ModuleType = compiled if compiled.is_there() else plain
 
 find, strings, split, first = CHOSEN.find, CHOSEN.strings, CHOSEN.split, CHOSEN.first
-missing, integers, floats, encode = CHOSEN.missing, CHOSEN.integers, CHOSEN.floats, CHOSEN.encode
+missing, integers, floats = CHOSEN.missing, CHOSEN.integers, CHOSEN.floats
+encode, keyed = CHOSEN.encode, CHOSEN.keyed
 within, common, rows_of, paired = CHOSEN.within, CHOSEN.common, CHOSEN.rows_of, CHOSEN.paired

@@ -11,7 +11,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from shared.variants.kernels.build import LIBRARY, digest
-from shared.variants.kernels.types import Bools, Bytes, Classes, Codes, Ints, Offsets, Rows, Words
+from shared.variants.kernels.types import Bools, Bytes, Classes, Codes, Ints, Keyed, Offsets, Rows, Words
 
 _P, _N = ctypes.c_void_p, ctypes.c_int64
 _SIGNATURES: dict[str, tuple[Any, tuple[Any, ...]]] = {
@@ -24,6 +24,7 @@ _SIGNATURES: dict[str, tuple[Any, tuple[Any, ...]]] = {
     "integers": (_N, (_P, _P, _P, _N, _P, _P, _P)),
     "floats": (_N, (_P, _P, _P, _N, _P, _P, _P)),
     "encode": (_N, (_P, _P, _P, _P, _N, _P, _P)),
+    "keyed": (_N, (_P, _P, _N, _P, _N, _P, _P, _N, _N, *[_P] * 7)),
 }
 _OF_BITS: dict[str, tuple[Any, tuple[Any, ...]]] = {
     "within": (None, (_P, _N, _N, ctypes.c_uint32, ctypes.c_uint32, _P)),
@@ -146,6 +147,23 @@ def encode(text: Bytes, starts: Ints, ends: Ints, valid: Bools | None) -> tuple[
     if known < 0:
         raise MemoryError
     return codes, firsts[:known]
+
+
+def keyed(text: Bytes, semicolons: Offsets, equals: Offsets, starts: Ints, ends: Ints) -> Keyed:
+    n = len(starts)
+    starts, ends = _laid(starts), _laid(ends)
+    low, high = np.searchsorted(semicolons, np.array([starts[0], ends[-1]], np.int32)) if n else (0, 0)
+    within, room = semicolons[low:high], n + int(high - low)
+    owners, value_starts, value_ends, key_starts, key_ends = (np.empty(room, np.int64) for _ in range(5))
+    valued, bounds = np.empty(room, np.bool_), np.empty(room + 1, np.int64)
+    known = _C["kernels_keyed"](_at(text), _at(within), len(within), _at(equals), len(equals), _at(starts), _at(ends),
+                                n, room, _at(owners), _at(value_starts), _at(value_ends), _at(valued), _at(bounds),
+                                _at(key_starts), _at(key_ends))
+    if known < 0:
+        raise MemoryError
+    n_parts = int(bounds[known])
+    return Keyed(owners[:n_parts], value_starts[:n_parts], value_ends[:n_parts], valued[:n_parts], bounds[: known + 1],
+                 key_starts[:known], key_ends[:known])
 
 
 # -- bitmaps ----------------------------------------------------------------------------------------------------------

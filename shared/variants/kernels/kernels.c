@@ -272,36 +272,64 @@ static uint64_t hash(const u8 *at, i64 length)
 
 typedef struct {
     uint64_t hash;
-    i64 code; /* 1-based; 0 is an empty slot */
+    i64 start, length; /* of the spelling, in the text */
+    i64 code;          /* 1-based; 0 is an empty slot */
 } Slot;
 
-/* Doubles the table. Returns 0 without memory. */
-static int grow(Slot **slots, uint64_t *mask)
+/* Spellings and their codes. `mask` is the number of slots, a power of two, less one. */
+typedef struct {
+    Slot *slots;
+    uint64_t mask;
+    i64 known;
+} Spellings;
+
+static int begin(Spellings *all)
 {
-    const uint64_t wide = *mask * 2 + 1;
+    *all = (Spellings){calloc(256, sizeof(Slot)), 255, 0};
+    return all->slots != NULL;
+}
+
+/* Doubles the table. Returns 0 without memory. */
+static int grow(Spellings *all)
+{
+    const uint64_t wide = all->mask * 2 + 1;
     Slot *fresh = calloc(wide + 1, sizeof(Slot));
     if (!fresh)
         return 0;
-    for (uint64_t i = 0; i <= *mask; i++)
-        if ((*slots)[i].code) {
-            uint64_t at = (*slots)[i].hash & wide;
+    for (uint64_t i = 0; i <= all->mask; i++)
+        if (all->slots[i].code) {
+            uint64_t at = all->slots[i].hash & wide;
             while (fresh[at].code)
                 at = (at + 1) & wide;
-            fresh[at] = (*slots)[i];
+            fresh[at] = all->slots[i];
         }
-    free(*slots);
-    *slots = fresh;
-    *mask = wide;
+    free(all->slots);
+    all->slots = fresh;
+    all->mask = wide;
     return 1;
+}
+
+/* The spelling's code, from 0 in order of appearance; -1 without memory. */
+static inline i64 code_of(Spellings *all, const u8 *text, i64 start, i64 length)
+{
+    const uint64_t sum = hash(text + start, length);
+    uint64_t at = sum & all->mask;
+    for (; all->slots[at].code; at = (at + 1) & all->mask) {
+        const Slot *slot = all->slots + at;
+        if (slot->hash == sum && slot->length == length && !memcmp(text + slot->start, text + start, (size_t)length))
+            return slot->code - 1;
+    }
+    all->slots[at] = (Slot){sum, start, length, ++all->known};
+    if ((uint64_t)all->known * 2 > all->mask && !grow(all))
+        return -1;
+    return all->known - 1;
 }
 
 i64 kernels_encode(const u8 *text, const i64 *starts, const i64 *ends, const u8 *valid, i64 n, int32_t *codes,
                    i64 *firsts)
 {
-    uint64_t mask = 255;
-    i64 known = 0;
-    Slot *slots = calloc(mask + 1, sizeof(Slot));
-    if (!slots)
+    Spellings all;
+    if (!begin(&all))
         return -1;
     for (i64 i = 0; i < n; i++) {
         if (valid && !valid[i]) {
@@ -309,27 +337,85 @@ i64 kernels_encode(const u8 *text, const i64 *starts, const i64 *ends, const u8 
             continue;
         }
         FETCH_AHEAD(i);
-        const u8 *field = text + starts[i];
-        const i64 length = ends[i] - starts[i];
-        const uint64_t sum = hash(field, length);
-        uint64_t at = sum & mask;
-        for (; slots[at].code; at = (at + 1) & mask) {
-            const i64 other = firsts[slots[at].code - 1];
-            if (slots[at].hash == sum && ends[other] - starts[other] == length &&
-                !memcmp(text + starts[other], field, (size_t)length))
-                break;
+        const i64 before = all.known, code = code_of(&all, text, starts[i], ends[i] - starts[i]);
+        if (code < 0) {
+            all.known = -1;
+            break;
         }
-        if (!slots[at].code) {
-            firsts[known] = i;
-            slots[at] = (Slot){sum, ++known};
-            codes[i] = (int32_t)(known - 1);
-            if ((uint64_t)known * 2 > mask && !grow(&slots, &mask)) {
-                known = -1;
-                break;
-            }
-        } else
-            codes[i] = (int32_t)(slots[at].code - 1);
+        if (all.known > before)
+            firsts[code] = i;
+        codes[i] = (int32_t)code;
     }
-    free(slots);
-    return known;
+    free(all.slots);
+    return all.known;
+}
+
+typedef struct {
+    int32_t code, start, equal, end; /* `equal` is `end` where there is none */
+    i64 owner;
+} Part;
+
+/* The parts of all fields, in order, into `parts`; the keys' spellings into `all`. Returns their number, -1
+   without memory. */
+static i64 cut_parts(const u8 *text, const int32_t *semicolons, i64 n_semicolons, const int32_t *equals, i64 n_equals,
+                     const i64 *starts, const i64 *ends, i64 n, Part *parts, Spellings *all)
+{
+    i64 at = 0, sign = 0, n_parts = 0;
+    for (i64 i = 0; i < n; i++) {
+        i64 start = starts[i], end;
+        while (at < n_semicolons && semicolons[at] < start)
+            at++;
+        do {
+            end = at < n_semicolons && semicolons[at] < ends[i] ? semicolons[at++] : ends[i];
+            while (sign < n_equals && equals[sign] < start)
+                sign++;
+            const i64 equal = sign < n_equals && equals[sign] < end ? equals[sign] : end;
+            const i64 code = code_of(all, text, start, equal - start);
+            if (code < 0)
+                return -1;
+            parts[n_parts++] = (Part){(int32_t)code, (int32_t)start, (int32_t)equal, (int32_t)end, i};
+            start = end + 1;
+        } while (end < ends[i]);
+    }
+    return n_parts;
+}
+
+i64 kernels_keyed(const u8 *text, const int32_t *semicolons, i64 n_semicolons, const int32_t *equals, i64 n_equals,
+                  const i64 *starts, const i64 *ends, i64 n, i64 room, i64 *owners, i64 *value_starts,
+                  i64 *value_ends, u8 *valued, i64 *bounds, i64 *key_starts, i64 *key_ends)
+{
+    Spellings all = {NULL, 0, 0};
+    Part *parts = malloc((size_t)(room + 1) * sizeof(Part));
+    const i64 n_parts = !parts || !begin(&all) ? -1 : cut_parts(text, semicolons, n_semicolons, equals, n_equals,
+                                                                 starts, ends, n, parts, &all);
+    if (n_parts < 0) {
+        free(all.slots);
+        free(parts);
+        return -1;
+    }
+    memset(bounds, 0, (size_t)(all.known + 1) * sizeof(i64));
+    for (i64 i = 0; i < n_parts; i++)
+        bounds[parts[i].code + 1]++;
+    for (i64 code = 0; code < all.known; code++)
+        bounds[code + 1] += bounds[code];
+    for (i64 i = 0; i < n_parts; i++) {
+        const Part *part = parts + i;
+        const i64 to = bounds[part->code]++;
+        owners[to] = part->owner;
+        valued[to] = part->equal < part->end;
+        value_starts[to] = part->equal + valued[to];
+        value_ends[to] = part->end;
+    }
+    /* Each bound has moved on to the next. */
+    memmove(bounds + 1, bounds, (size_t)all.known * sizeof(i64));
+    bounds[0] = 0;
+    for (uint64_t i = 0; i <= all.mask; i++)
+        if (all.slots[i].code) {
+            const Slot *slot = all.slots + i;
+            key_starts[slot->code - 1] = slot->start;
+            key_ends[slot->code - 1] = slot->start + slot->length;
+        }
+    free(all.slots);
+    free(parts);
+    return all.known;
 }

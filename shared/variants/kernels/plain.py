@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from shared.variants.kernels.types import Bools, Bytes, Classes, Codes, Ints, Offsets, Rows, Words
+from shared.variants.kernels.types import Bools, Bytes, Classes, Codes, Ints, Keyed, Offsets, Rows, Words
 
 _DOT = ord(".")
 _PIECE = 1 << 20
@@ -88,6 +88,18 @@ def encode(text: Bytes, starts: Ints, ends: Ints, valid: Bools | None) -> tuple[
     firsts = np.full(len(encoded.dictionary), len(codes), np.int64)
     np.minimum.at(firsts, codes[codes >= 0], np.flatnonzero(codes >= 0))
     return codes, firsts
+
+
+def keyed(text: Bytes, semicolons: Offsets, equals: Offsets, starts: Ints, ends: Ints) -> Keyed:
+    counts, part_starts, part_ends = split(semicolons, starts, ends)
+    signs = first(equals, part_starts, part_ends)
+    valued: Bools = signs >= 0
+    key_ends = np.where(valued, signs, part_ends)
+    codes, firsts = encode(text, part_starts, key_ends, None)
+    order = np.argsort(codes, kind="stable")
+    values = np.where(valued, signs + 1, part_ends)
+    return Keyed(np.repeat(np.arange(len(starts)), counts)[order], values[order], part_ends[order], valued[order],
+                 np.searchsorted(codes[order], np.arange(len(firsts) + 1)), part_starts[firsts], key_ends[firsts])
 
 
 # -- bitmaps ----------------------------------------------------------------------------------------------------------

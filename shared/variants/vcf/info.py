@@ -27,7 +27,7 @@ from shared.variants.vcf.fields import (
 from shared.variants.vcf.lines import Block, shown
 from shared.variants.vcf.reserved import AT_MOST_ONE, NON_NEGATIVE, RESERVED_INFO
 from shared.variants.vcf.site import INFO
-from shared.variants.vcf.spans import Ints, Spans
+from shared.variants.vcf.spans import Bools, Ints, Spans
 from shared.variants.vcf.values import ONE
 
 # VCF 4.3, section 1.6.1: the grammar of an INFO key.
@@ -67,21 +67,22 @@ class InfoReader:
         """Cuts INFO at `;` and `=`. Keys without a value are settled here: flags, and what should have had one."""
         column = block.column(INFO)
         with_info = np.flatnonzero(~column.is_missing())
-        counts, entries = column[with_info].split(";")
-        records = np.repeat(with_info, counts)
-        equals = kernels.first(entries.text.positions("="), entries.starts, entries.ends)
-        keys = Spans(entries.text, entries.starts, np.where(equals < 0, entries.ends, equals))
-        codes, names = keys.encode()
-        order = np.argsort(codes.astype(np.int16) if len(names) < 1 << 15 else codes, kind="stable")
-        bounds = np.searchsorted(codes[order], np.arange(len(names) + 1))
+        text, fields = column.text, column[with_info]
+        parts = kernels.keyed(text.u8, text.positions(";"), text.positions("="), fields.starts, fields.ends)
         held = {}
-        for code, key in enumerate(names):
-            at = order[bounds[code] : bounds[code + 1]]
-            self._check_key(block, key, int(records[at[0]]), len(at))
-            at = self._without_repeats(block, key, entries, equals, records, at, others)
-            texts = Spans(entries.text, np.where(equals[at] < 0, entries.ends[at], equals[at] + 1), entries.ends[at])
-            held[key] = Held(texts, records[at], len(block))
-            self._check_equals(block, key, equals[at], records[at], others)
+        for code, name in enumerate(zip(parts.key_starts, parts.key_ends, strict=True)):
+            key = text.data[slice(*name)].decode()
+            mine = slice(parts.bounds[code], parts.bounds[code + 1])
+            records, valued = with_info[parts.owners[mine]], parts.valued[mine]
+            self._check_key(block, key, int(records[0]), len(records))
+            texts = Held(Spans(text, parts.starts[mine], parts.ends[mine]), records, len(block))
+            repeated = np.flatnonzero(np.diff(records) == 0) + 1
+            if len(repeated):
+                self._keep_repeats(block, key, texts, repeated, others)
+                once = np.delete(np.arange(len(records)), repeated)
+                texts, valued = Held(texts.texts[once], records[once], len(block)), valued[once]
+            held[key] = texts
+            self._check_equals(block, key, valued, texts.at, others)
         return held
 
     def _check_key(self, block: Block, key: str, record: int, times: int) -> None:
@@ -91,24 +92,16 @@ class InfoReader:
             self._notes.add("info_key", f"INFO key {shown(key)} holds a character that keys may not have",
                             block.line(record), times)
 
-    def _without_repeats(self, block: Block, key: str, entries: Spans, equals: Ints, records: Ints, at: Ints,
-                         others: Others) -> Ints:
-        repeated = np.flatnonzero(np.diff(records[at]) == 0) + 1
-        if not len(repeated):
-            return at
-        again = at[repeated]
+    def _keep_repeats(self, block: Block, key: str, held: Held, repeated: Ints, others: Others) -> None:
         self._notes.add("info_repeated", f"INFO key {shown(key)} stands twice in one record; the first is used",
-                        block.line(int(records[again[0]])), len(again))
-        texts = Spans(entries.text, np.where(equals[again] < 0, entries.ends[again], equals[again] + 1),
-                      entries.ends[again])
-        others.add(key, records[again], texts.to_arrow())
-        return np.delete(at, repeated)
+                        block.line(int(held.at[repeated[0]])), len(repeated))
+        others.add(key, held.at[repeated], held.texts[repeated].to_arrow())
 
-    def _check_equals(self, block: Block, key: str, equals: Ints, records: Ints, others: Others) -> None:
+    def _check_equals(self, block: Block, key: str, valued: Bools, records: Ints, others: Others) -> None:
         """A flag has no `=`, and everything else has one; what deviates is kept, and noted."""
         column = self._schema.info.get(key)
         kind = column.kind if column else RESERVED_INFO.get(key, (None, "Any"))[1]
-        odd = np.flatnonzero((equals >= 0) if kind == "Flag" else (equals < 0))
+        odd = np.flatnonzero(valued if kind == "Flag" else ~valued)
         if kind == "Any" or not len(odd):
             return
         what = "is a flag and has a value" if kind == "Flag" else "has no value"

@@ -19,7 +19,7 @@ from shared.variants.kernels import build, compiled, plain
 from shared.variants.kernels.types import Bools, Bytes, Ints
 from tests.unit.variants.vcf_text import Built, fmt, info, vcf
 
-NAMES = ("find", "strings", "split", "first", "missing", "integers", "floats", "encode")
+NAMES = ("find", "strings", "split", "first", "missing", "integers", "floats", "encode", "keyed")
 MADE = (compiled, plain) if compiled.is_there() else (plain,)
 
 FIELDS = st.lists(st.text("aA.,é;", max_size=40), max_size=60)
@@ -101,6 +101,25 @@ def test_spellings_are_counted_in_order_of_appearance(fields: list[str]) -> None
         assert [fields[i] for i in firsts] == known
         assert codes.tolist() == [known.index(field) if ok else -1 for field, ok in zip(fields, valid, strict=True)]
         assert made.missing(text, starts, ends).tolist() == [field == "." for field in fields]
+
+
+@settings(deadline=None)
+@given(st.lists(st.text("aAé=;", max_size=20), max_size=40))
+def test_parts_are_sorted_by_their_key(fields: list[str]) -> None:
+    text, starts, ends = _laid(fields, "\t")
+    semicolons, equals = plain.find(text, b";=")
+    expected: dict[str, list[tuple[int, str, bool]]] = {}
+    for i, field in enumerate(fields):
+        for part in field.split(";"):
+            key, sign, value = part.partition("=")
+            expected.setdefault(key, []).append((i, value, bool(sign)))
+    for made in MADE:
+        parts = made.keyed(text, semicolons, equals, starts, ends)
+        keys = made.strings(text, parts.key_starts, parts.key_ends, None).to_pylist()
+        values = made.strings(text, parts.starts, parts.ends, None).to_pylist()
+        found = list(zip(parts.owners.tolist(), values, parts.valued.tolist(), strict=True))
+        assert keys == list(expected)
+        assert [found[parts.bounds[k] : parts.bounds[k + 1]] for k in range(len(keys))] == list(expected.values())
 
 
 def test_many_spellings_are_told_apart() -> None:
