@@ -136,6 +136,7 @@ def test_each_error_stands_beside_its_field_and_what_was_typed_stays(browser: Br
         for label, value in (("Count", "3"), ("Ratio", "1.5"), ("Weights", '{"a": 2}'), ("Genes", "BRCA2\nTP53"),
                              ("Window: From", "7")):
             page.get_by_role("textbox", name=label.rpartition(": ")[2]).first.fill(value)
+        page.get_by_label("Order", exact=True).fill("O-77")
         page.get_by_label("Strict").uncheck()
         page.get_by_label("Way", exact=True).select_option("careful")
         run(page)
@@ -144,7 +145,9 @@ def test_each_error_stands_beside_its_field_and_what_was_typed_stays(browser: Br
         run(page)
         arrive(desk, "mended")
         desk.broken.clear()  # the browser counts an answer of 422 as an error
-    assert found_by(stack, "mended")["inputs"] == {
+    made = found_by(stack, "mended")
+    assert (made["order_id"], made["origin"]) == ("O-77", "order")
+    assert made["inputs"] == {
         "mode": "careful", "count": 3, "ratio": 1.5, "strict": False, "name": "kept",
         "reads": ["samples/one/uploads/a.bam"], "genes": ["BRCA2", "TP53"], "window": {"from": 7}, "weights": {"a": 2},
     }

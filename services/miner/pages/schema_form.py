@@ -92,7 +92,7 @@ def _field(schema: Schema, name: str, typed: Typed, key: str, *, required: bool)
     field = Field(name, kind, schema, label, required, typed.get(name, ""))
     match kind:
         case Kind.CHOICE:
-            return replace(field, options=tuple(_option(item) for item in schema["enum"]))
+            return replace(field, options=tuple(_option(item, schema["enum"]) for item in schema["enum"]))
         case Kind.JSON:
             return replace(field, name=name + AS_JSON, value=typed.get(name + AS_JSON, ""))
         case Kind.GROUP:
@@ -181,7 +181,8 @@ def _given(key: str, schema: Schema, name: str, typed: Typed, *, required: bool)
         case Kind.TICK:
             return {key: text == "true"} if text else {}
         case Kind.CHOICE:
-            return {key: next((item for item in schema["enum"] if _option(item) == text), text)} if text else {}
+            among = schema["enum"]
+            return {key: next((item for item in among if _option(item, among) == text), text)} if text else {}
         case Kind.NUMBER:
             return {key: _number(text)} if text.strip() else {}
         case Kind.LINES:
@@ -190,8 +191,8 @@ def _given(key: str, schema: Schema, name: str, typed: Typed, *, required: bool)
             found: list[Any] = [_number(line) for line in lines] if numbers else lines
             return {key: found} if found or required else {}
         case Kind.GROUP:
-            group = _group(schema, name, typed)
-            return {key: group} if required or group != defaults_of(schema) else {}
+            said = {part: text for part, text in typed.items() if part.startswith(f"{name}.")}
+            return {key: _group(schema, name, typed)} if required or not is_blank(said) else {}
         case Kind.ROWS:
             items = schema["items"]
             rows = [
@@ -234,7 +235,14 @@ def _number(text: str) -> int | float | str:
     return number
 
 
-def _option(item: Any) -> str:
+def _option(item: Any, among: Sequence[Any]) -> str:
+    """A text as it is, unless another of them is written so; the others as JSON."""
+    if isinstance(item, str) and not any(json.dumps(each) == item for each in among):
+        return item
+    return json.dumps(item)
+
+
+def _line(item: Any) -> str:
     return item if isinstance(item, str) else json.dumps(item)
 
 
@@ -275,19 +283,21 @@ def _in_fields(schema: Schema, name: str, value: Any) -> dict[str, str] | None:
             return {name: json.dumps(value)}
         case Kind.TEXT | Kind.FILE if _is_line(value):
             return {name: value}
-        case Kind.CHOICE if any(item == value and type(item) is type(value) for item in schema["enum"]):
-            return {name: _option(value)}
-        case Kind.LINES if isinstance(value, list) and value and all(_is_line(_option(item)) for item in value):
-            return {name: "\n".join(_option(item) for item in value)} if _are_of(schema, value) else None
+        case Kind.CHOICE if value != "" and any(_is_same(item, value) for item in schema["enum"]):
+            return {name: _option(value, schema["enum"])}
+        case Kind.LINES if isinstance(value, list) and value and all(_is_line(_line(item)) for item in value):
+            return {name: "\n".join(_line(item) for item in value)} if _are_of(schema, value) else None
         case Kind.GROUP if isinstance(value, Mapping) and not set(value) - set(properties(schema)):
-            return _all_in_fields((properties(schema)[key], f"{name}.{field_name(key)}", value[key]) for key in value)
+            parts = [(properties(schema)[key], f"{name}.{field_name(key)}", value[key]) for key in value]
+            found = _all_in_fields(parts)
+            return None if found is None or is_blank(found) else found
         case Kind.ROWS if isinstance(value, list) and 0 < len(value) <= MOST_ROWS:
-            return _all_in_fields((schema["items"], f"{name}[{at}]", item) for at, item in enumerate(value))
+            return _all_in_fields([(schema["items"], f"{name}[{at}]", item) for at, item in enumerate(value)])
         case _:
             return None
 
 
-def _all_in_fields(parts: Any) -> dict[str, str] | None:
+def _all_in_fields(parts: Sequence[tuple[Schema, str, Any]]) -> dict[str, str] | None:
     found: dict[str, str] = {}
     for schema, name, value in parts:
         plain = _in_fields(schema, name, value)
@@ -295,6 +305,10 @@ def _all_in_fields(parts: Any) -> dict[str, str] | None:
             return None
         found |= plain
     return found
+
+
+def _is_same(one: Any, other: Any) -> bool:
+    return bool(one == other) and type(one) is type(other)
 
 
 def _is_line(value: Any) -> bool:
@@ -333,6 +347,11 @@ def rows_of(name: str, typed: Typed) -> list[dict[str, str]]:
     ]
 
 
+def is_blank(typed: Typed) -> bool:
+    """A tick that is not set is nothing, either."""
+    return all(text.strip() in ("", "false") for text in typed.values())
+
+
 def with_rows(name: str, typed: Typed, rows: Sequence[Typed]) -> dict[str, str]:
     """With these rows in the place of those that there are."""
     others = {key: text for key, text in typed.items() if not key.startswith(f"{name}[")}
@@ -342,8 +361,6 @@ def with_rows(name: str, typed: Typed, rows: Sequence[Typed]) -> dict[str, str]:
 def without_blank_rows(name: str, typed: Typed, telling: str | None = None) -> dict[str, str]:
     """`telling` is the part of a row without which it is blank; else any part makes it one."""
     def is_filled(row: Typed) -> bool:
-        return bool(row.get(telling, "").strip()) if telling else any(
-            text.strip() not in ("", "false") for text in row.values()
-        )
+        return bool(row.get(telling, "").strip()) if telling else not is_blank(row)
 
     return with_rows(name, typed, [row for row in rows_of(name, typed) if is_filled(row)])
