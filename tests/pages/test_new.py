@@ -66,10 +66,9 @@ def run(page: Page, name: str = "Run") -> None:
 
 
 def arrive(desk: Desk, slug: str) -> None:
-    """At the page of the analysis that was made; it has tests of its own."""
-    desk.page.wait_for_url(re.compile(rf"/analyses/{slug}\?"), wait_until="commit")
-    desk.page.goto("about:blank")
-    desk.broken.clear()
+    """At the page of the analysis that was made."""
+    desk.page.wait_for_url(re.compile(rf"/analyses/{slug}\?"))
+    expect(desk.page.get_by_role("heading", level=1)).to_be_visible()
 
 
 def test_an_analysis_is_asked_for_with_a_file_from_the_picker(browser: Browser, stack: Stack) -> None:
