@@ -35,6 +35,7 @@ from services.miner.auth.guard import guard
 from services.miner.auth.headers import SecurityHeaders
 from services.miner.auth.permissions import of_routes
 from services.miner.auth.trail import Trail
+from services.miner.form_limit import FormLimit
 from services.miner.links import Links
 from services.miner.live import Hub
 from services.miner.observed import Observed
@@ -78,6 +79,7 @@ def create_app(ports: Callable[[], Ports] = runtime.ports, settings: Settings | 
     chosen = settings or Settings()
     app.state.access, app.state.trail = Access(chosen, ports), Trail(ports, chosen.proxies_before)
     problems.install(app, wants_page, render_problem)
+    app.add_middleware(FormLimit)
     app.add_middleware(SecurityHeaders)
     app.add_middleware(Observed)
     api = APIRouter(prefix="/api/v1")

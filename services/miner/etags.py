@@ -41,9 +41,9 @@ def the_condition(
 IfMatch = Annotated[str | None, Depends(the_condition)]
 
 
-def refuse_another(stored: Stored, if_match: str | None) -> None:
-    """Raises Refusal (412) where `if_match` is given and does not name the stored version."""
-    if if_match and not _names(if_match, etag_of(stored.version)):
+def refuse_another(stored: Stored | None, if_match: str | None) -> None:
+    """Raises Refusal (412) where `if_match` is given and does not name the stored version, or there is none."""
+    if if_match and (stored is None or not _names(if_match, etag_of(stored.version))):
         raise Refusal(412, "changed-meanwhile", "It is another version than that of If-Match; read it and decide anew.")
 
 

@@ -156,7 +156,7 @@ def _reason(found: Mapping[str, Any]) -> Reason:
 
 
 def _of_the_framework(error: HTTPException) -> Refusal:
-    code = {404: "no-such-route", 405: "method-not-allowed"}.get(error.status_code, "refused")
+    code = {404: "no-such-route", 405: "method-not-allowed", 413: "too-large"}.get(error.status_code, "refused")
     return Refusal(error.status_code, code, str(error.detail), headers=error.headers)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 from shared.domain import paths
@@ -11,14 +12,19 @@ from shared.ports import Create, Delete, Documents, Order, Ports, Query, Stored,
 from shared.steps.store import ATTEMPTS
 
 PAGE = 200
+Condition = Callable[[Stored | None], object]
 
 
 class LastAdmin(Permanent):
     """A project without an admin could be given one by superadmins only."""
 
 
+def stored_member(documents: Documents, project: str, email: str) -> Stored | None:
+    return documents.get(paths.member_doc(project, email))
+
+
 def member(documents: Documents, project: str, email: str) -> Member | None:
-    stored = documents.get(paths.member_doc(project, email))
+    stored = stored_member(documents, project, email)
     return None if stored is None else Member.from_document(stored.data)
 
 
@@ -35,14 +41,17 @@ def memberships(documents: Documents, email: str) -> list[Member]:
     return sorted((Member.from_document(stored.data) for stored in found), key=lambda each: each.project)
 
 
-def put_member(ports: Ports, project: str, email: str, role: Role, *, by: str) -> tuple[Member, bool]:
-    """The member, and whether they are new. Raises LastAdmin."""
+def put_member(
+    ports: Ports, project: str, email: str, role: Role, *, by: str, only_if: Condition = lambda _: None
+) -> tuple[Stored, bool]:
+    """The member, and whether they are new. Raises LastAdmin, and what `only_if` raises for what would be changed."""
     path = paths.member_doc(project, email)
     for _ in range(ATTEMPTS):
         stored, now = ports.documents.get(path), ports.clock()
+        only_if(stored)
         known = Member.from_document(stored.data) if stored else None
-        if known and known.role is role:
-            return known, False
+        if stored and known and known.role is role:
+            return stored, False
         if known and known.role is Role.ADMIN:
             _refuse_the_last_admin(ports.documents, project, email)
         wanted = Member(
@@ -51,18 +60,19 @@ def put_member(ports: Ports, project: str, email: str, role: Role, *, by: str) -
         )
         data = wanted.to_document()
         try:
-            ports.documents.commit([Update(path, data, stored.version) if stored else Create(path, data)])
+            (version,) = ports.documents.commit([Update(path, data, stored.version) if stored else Create(path, data)])
         except Conflict:
             continue
-        return wanted, known is None
+        return Stored(path, data, version), known is None
     raise Conflict(path)
 
 
-def remove_member(ports: Ports, project: str, email: str) -> bool:
-    """Whether they were one. Raises LastAdmin."""
+def remove_member(ports: Ports, project: str, email: str, *, only_if: Condition = lambda _: None) -> bool:
+    """Whether they were one. Raises LastAdmin, and what `only_if` raises for what would be removed."""
     path = paths.member_doc(project, email)
     for _ in range(ATTEMPTS):
         stored = ports.documents.get(path)
+        only_if(stored)
         if stored is None:
             return False
         if Member.from_document(stored.data).role is Role.ADMIN:

@@ -250,6 +250,20 @@ def test_the_last_admin_stays(stack: Stack) -> None:
                 assert (refused.status_code, refused.json()["code"]) == (409, "last-admin")
             assert eve.put("/members/bob@lab.example", json={"role": "admin"}).status_code == 201
             assert eve.delete("/members/eve@lab.example").status_code == 204
+        first = client.get("/members/bob@lab.example").headers["etag"]
+        assert client.get("/members/bob@lab.example", headers={"If-None-Match": first}).status_code == 304
+        seen = {"If-Match": first}
+        added = client.put("/members/dot@lab.example", json={"role": "editor"})
+        changed = client.put("/members/dot@lab.example", json={"role": "viewer"}, headers={
+            "If-Match": added.headers["etag"]
+        })
+        assert changed.status_code == 200
+        for late in (client.put("/members/dot@lab.example", json={"role": "admin"}, headers=seen),
+                     client.delete("/members/dot@lab.example", headers={"If-Match": added.headers["etag"]}),
+                     client.put("/members/none@lab.example", json={"role": "admin"}, headers=seen)):
+            assert (late.status_code, late.json()["code"]) == (412, "changed-meanwhile")
+        removed = client.delete("/members/dot@lab.example", headers={"If-Match": changed.headers["etag"]})
+        assert removed.status_code == 204
         assert [each["email"] for each in client.get("/members").json()["items"]] == ["bob@lab.example"]
         assert client.put("/members/no address", json={"role": "admin"}).status_code == 422
 
@@ -287,6 +301,16 @@ def test_no_other_site_signs_in_or_asks_by_the_cookie(stack: Stack) -> None:
         assert browser.post("/logout").status_code == 403
     rebound = httpx.get(f"{stack.api}/login", headers={"Host": "evil.example"})
     assert rebound.status_code == 404
+
+
+@pytest.mark.parametrize("form", [{"data": {"email": ["x" * 500_000] * 10}}, {"files": {"email": b"x" * 5_000_000}},
+                                  {"files": {f"part-{n}": (None, b"x" * 500_000) for n in range(10)}}])
+def test_a_form_is_no_longer_than_it_may_be_whoever_sends_it(stack: Stack, form: dict[str, Any]) -> None:
+    answer = httpx.post(f"{stack.api}/login", **form)
+    assert (answer.status_code, answer.json()["code"]) == (413, "too-large")
+    with httpx.Client(base_url=stack.api) as browser:  # one that stands before the CSRF token is looked for
+        browser.post("/login", data={"email": "admin@lab.example"})
+        assert browser.post("/filters", **form).status_code == 413
 
 
 def test_answers_tell_browsers_to_run_and_frame_nothing_foreign(stack: Stack) -> None:
