@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
+from services.miner.pages.files import CHAIN, ON_A_PAGE
 from services.miner.pages.new_analysis import SOURCE
 from shared.domain import paths
 from shared.domain.member import Role
@@ -131,6 +132,9 @@ def test_each_error_stands_beside_its_field_and_what_was_typed_stays(browser: Br
         alert.get_by_role("link", name="Weights").click()
         assert "f-inputs-weights" in page.url
 
+        page.get_by_label("Display id").fill("New")
+        run(page)
+        expect(alert.get_by_role("listitem").filter(has_text="Display id")).to_contain_text("the name of a page")
         page.get_by_label("Display id").fill("Mended")
         for label, value in (("Count", "3"), ("Ratio", "1.5"), ("Weights", '{"a": 2}'), ("Genes", "BRCA2\nTP53"),
                              ("Window: From", "7")):
@@ -275,6 +279,31 @@ def test_a_pipeline_is_registered_read_and_run(browser: Browser, stack: Stack, t
         desk.broken.clear()
     stored = stack.client.get("/pipelines/every-shape@1.1.0").json()
     assert (stored["registered_by"], stored["title"]) == (ADA, "Another title")
+
+
+def test_files_are_browsed_in_parts_and_downloaded(browser: Browser, stack: Stack, tmp_path: Path) -> None:
+    """Each download is in the audit trail."""
+    for number in range(205):
+        stack.ports.objects.write("demo", f"many/{number:03d}.txt", b"x")
+    with desk_of(browser, stack, ADA) as desk:
+        page = desk.page
+        desk.go("/files")
+        page.get_by_role("link", name="samples/").click()
+        page.get_by_role("link", name="trio/").click()
+        with page.expect_download() as download:
+            page.get_by_role("link", name="trio.vcf.gz").click()
+        download.value.save_as(tmp_path / "trio.vcf.gz")
+        assert (tmp_path / "trio.vcf.gz").read_bytes() == VCF
+        desk.go("/files", prefix="many/")
+        expect(page.get_by_role("row")).to_have_count(1 + ON_A_PAGE)
+        page.get_by_role("link", name="More").click()
+        expect(page.get_by_role("row")).to_have_count(1 + 5)
+        for address in ("/files/samples/none", "/files/%2e%2e/other/x"):
+            answer = page.goto(f"{stack.api}{address}?project=demo")
+            assert answer is not None and answer.status == 404, address
+        desk.broken.clear()
+    (entry,) = stack.client.get("/audit", params={"document": CHAIN}).json()["items"]
+    assert (entry["by"], entry["action"], "trio.vcf.gz" in json.dumps(entry)) == (ADA, "read", True)
 
 
 def test_who_may_not_is_shown_no_way_and_let_by_none(browser: Browser, stack: Stack) -> None:

@@ -22,6 +22,7 @@ from services.miner.pages import schema_form as forms
 from services.miner.pages.forms import Fields, the_fields
 from services.miner.pages.rendering import render, see_other
 from services.miner.problems import not_found
+from shared.domain import paths
 from shared.domain.analysis import Analysis
 from shared.domain.pipeline import Pipeline, validate_inputs
 from shared.domain.project import Project
@@ -36,6 +37,8 @@ router = APIRouter(include_in_schema=False)
 SOURCE = "the pages"
 SAMPLES = "samples"
 LATEST = "latest"
+PAGES = ("new", "several")
+"""Below /analyses: an analysis whose slug is one of them would have no page at its slug."""
 _ANYBODY = {"name": "", "role": Role.SAMPLE, "sex": Sex.UNKNOWN}
 
 
@@ -205,7 +208,11 @@ LABELS = {"display_id": "Display id", "samples": "Samples", "order_id": "Order",
 def at_fault(draft: Draft) -> tuple[Reason, ...]:
     """What can be told without the store, all at once."""
     inputs, unread = forms.inputs_of(draft.pipeline.inputs, draft.typed)
-    found = [] if draft.value("display_id") or draft.old else [Reason(field="display_id", message="is required")]
+    found, name = [], draft.value("display_id")
+    if not name and not draft.old:
+        found.append(Reason(field="display_id", message="is required"))
+    if paths.slug(name) in PAGES:
+        found.append(Reason(field="display_id", message="is the name of a page; choose another"))
     found += [Reason(field=name, message=message) for name, message in unread.items()]
     missing = {name.removesuffix(forms.AS_JSON) for name in unread}
     return (*found, *(each for each in validate_inputs(draft.pipeline, inputs) if each.field not in missing))
