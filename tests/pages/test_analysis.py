@@ -17,7 +17,7 @@ from shared.steps.members import put_member
 from tests.builders import at
 from tests.flow.planted import an_old_one
 from tests.flow.stack import ADA, Stack, bearer
-from tests.pages.browser import NARROW, WIDE, Desk, desk_of
+from tests.pages.browser import Desk, desk_of
 
 EDITOR, DEMO = "editor@lab.example", "demo@lab.example"
 TABS = ("", "/steps", "/logs", "/inputs", "/outputs", "/metrics", "/compare", "/history")
@@ -218,21 +218,6 @@ def test_each_role_sees_what_it_may_do(browser: Browser, stack: Stack, done: dic
         unable = desk.page.get_by_role("button", name="Rerun")
         unable.focus()
         expect(desk.page.get_by_role("tooltip").first).to_be_visible()
-
-
-@pytest.mark.parametrize(("size", "scheme"), [(WIDE, "light"), (NARROW, "dark")])
-def test_every_tab_is_within_reach_of_everybody(
-    browser: Browser, stack: Stack, done: dict[str, Any], failed: dict[str, Any], size: tuple[int, int], scheme: str
-) -> None:
-    pages = [f"/analyses/{failed['slug']}{tab}" for tab in ("", "/steps", "/logs")]
-    pages += [f"/analyses/{done['slug']}{tab}" for tab in (
-        "", "/inputs", "/outputs?preview=report.txt", "/metrics", "/compare", "/history",
-    )]
-    with desk_of(browser, stack, ADA, size=size, scheme=scheme) as desk:
-        for page in pages:
-            desk.go(page)
-            assert (page, desk.violations()) == (page, [])
-            assert (page, desk.is_narrower_than_its_content()) == (page, False)
 
 
 def test_the_strip_tells_where_the_time_went() -> None:

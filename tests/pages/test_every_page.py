@@ -16,6 +16,7 @@ from tests.pages.every_page import FAILING, PAGES, addresses, furnished
 NO_PAGES = {
     "/", "/healthz", "/openapi.json", "/static/{path}", "/docs", "/analyses/{analysis}/reads/contigs",
     "/orders/{order}/reads/contigs", "/analyses/several/archive", "/files/{path}",
+    "/analyses/{analysis}/input-file", "/analyses/{analysis}/files/{path}",
 }
 
 

@@ -15,6 +15,10 @@ setInterval(() => {
     each.textContent = lasted(Math.max(0, (Date.now() - Date.parse(each.dataset.since)) / 1000));
 }, 1000);
 
+// -- where the tabs do not fit, the one that is open is in sight
+const openTab = document.querySelector(".tabs [aria-current]");
+if (openTab) openTab.parentElement.scrollLeft += openTab.getBoundingClientRect().left - openTab.parentElement.getBoundingClientRect().left - 80;
+
 // -- the log
 const log = document.querySelector("[data-follow]");
 const LEVEL = /\b(debug|trace|info|notice|warn(?:ing)?|error|critical|fatal)\b/i;
