@@ -110,7 +110,7 @@ def _genes(entries: Entries, pairs: _Pairs, rows: int) -> pa.Array:
     codes = by_entry.astype(np.int64)[pairs.entry]
     both = pairs.row << _INDEX_BITS | (codes + 1)
     fresh = np.flatnonzero((codes >= 0) & np.concatenate(([True], both[1:] != both[:-1])))
-    if len(fresh) > len(np.unique(pairs.row[fresh])):
+    if (np.diff(pairs.row[fresh]) == 0).any():
         _, first = np.unique(both[fresh], return_index=True)
         fresh = fresh[np.sort(first)]
     counts = np.bincount(pairs.row[fresh], minlength=rows)
@@ -139,7 +139,7 @@ def _pairs(entries: Entries, ref: pa.Array, rows: Rows) -> _Pairs:
     count = entries.count[rows.record]
     row = np.repeat(np.arange(len(rows)), count)
     entry = ranges(entries.first[rows.record], count)
-    several = rows.n_alts[rows.record[row]] > 1
+    several = np.repeat(rows.n_alts[rows.record] > 1, count)
     keep = ~entries.is_pointer()[entry]
     at = np.flatnonzero(several & keep)
     if len(at):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import pyarrow as pa
@@ -152,10 +152,12 @@ class Entries:
 
 @dataclass(frozen=True)
 class Chosen:
-    """Row r shows the fields of entry `entry[r]`, none where that is -1."""
+    """Row r shows the fields of entry `entry[r]`, none where that is -1. `numbers` are the places that were read as
+    such (scores.py)."""
 
     entries: Entries
     entry: Ints
+    numbers: dict[int, pa.Array] = field(default_factory=dict, repr=False)
 
     @property
     def layout(self) -> Layout:

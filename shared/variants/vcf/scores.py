@@ -81,10 +81,14 @@ def _prediction(name: str, text: pa.Array) -> dict[str, pa.Array]:
 
 
 def _numbers_at(chosen: Chosen, place: int) -> pa.Array:
-    fields = chosen.fields(place)
-    values, unsure = kernels.floats(fields.text.u8, fields.starts, fields.ends)
-    at = np.flatnonzero(unsure)
-    return pc.replace_with_mask(values, pa.array(unsure), _numbers(fields[at].to_arrow())) if len(at) else values
+    """By row. Several columns ask for the same frequencies: they are read once."""
+    if place not in chosen.numbers:
+        fields = chosen.fields(place)
+        values, unsure = kernels.floats(fields.text.u8, fields.starts, fields.ends)
+        if len(at := np.flatnonzero(unsure)):
+            values = pc.replace_with_mask(values, pa.array(unsure), _numbers(fields[at].to_arrow()))
+        chosen.numbers[place] = values
+    return chosen.numbers[place]
 
 
 def _numbers(text: pa.Array) -> pa.Array:
