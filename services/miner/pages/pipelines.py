@@ -196,7 +196,7 @@ def _rule(node: Mapping[str, Any]) -> str:
 
 _RULES = {
     "minimum": "{} or more", "maximum": "{} or less", "exclusiveMinimum": "more than {}",
-    "exclusiveMaximum": "less than {}", "minLength": "{} characters or more", "maxLength": "{} characters or less",
-    "minItems": "{} entries or more", "maxItems": "{} entries or less", "pattern": "of the form {}",
+    "exclusiveMaximum": "less than {}", "minLength": "at least {} long", "maxLength": "at most {} long",
+    "minItems": "at least {}", "maxItems": "at most {}", "pattern": "of the form {}",
     "x-index": "with its index beside it: {}",
 }
