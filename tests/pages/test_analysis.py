@@ -15,7 +15,7 @@ from shared.domain.analysis import Ingest, IngestStatus, Metrics, Status
 from shared.domain.member import Role
 from shared.steps.members import put_member
 from tests.builders import at
-from tests.flow.planted import an_old_one
+from tests.flow.planted import an_old_one, plant
 from tests.flow.stack import ADA, Stack, bearer
 from tests.pages.browser import Desk, desk_of
 
@@ -110,6 +110,10 @@ def test_a_log_is_followed_and_read(desk: Desk, stack: Stack, failed: dict[str, 
     with desk.page.expect_download() as found:
         desk.page.get_by_role("link", name="Download").click()
     assert b"INFO chunk 29" in found.value.path().read_bytes()
+
+    refused = plant(stack, an_old_one("demo", "Refused", Status.FAILED))
+    desk.go(f"/analyses/{refused.id}/logs")
+    expect(desk.page.locator("main")).to_contain_text("no job has begun")
 
 
 def test_a_failure_is_told_first_with_what_to_do(desk: Desk, failed: dict[str, Any]) -> None:

@@ -250,7 +250,7 @@ def _reruns(ports: Ports, analysis: Analysis) -> list[Any]:
 
 def _last_lines(ports: Ports, analysis: Analysis, may_read: bool, tab: str) -> list[str]:
     """Of a run that failed, on its first page."""
-    if analysis.failure is None or tab or not may_read or analysis.job.uid is None:
+    if analysis.failure is None or tab or not may_read:
         return []
     return last_lines_of(ports, analysis, analysis.failure.task or 0, LAST_LINES)
 

@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from services.miner.api.logs import Level, end_of_log
 from services.miner.log_text import Line, Severity, numbered
+from services.miner.problems import Refusal
 from shared.domain.analysis import Analysis
 from shared.domain.errors import Transient
 from shared.ports import Ports
@@ -52,11 +53,12 @@ class LogPage:
 
 
 def log_page(ports: Ports, analysis: Analysis, asked: LogAsked) -> LogPage:
-    """Raises Refusal (404)."""
     try:
         found = end_of_log(ports, analysis, asked.task)
     except Transient as error:
-        return LogPage([], 0, None, 0, 0, 0, None, False, f"The log cannot be read now: {error}")
+        return _none(f"The log cannot be read now: {error}")
+    except Refusal as refusal:  # no job has ever begun
+        return _none(str(refusal))
     least = Severity[asked.severity.name] if asked.severity else None
     every = list(numbered(found.text))
     chosen = every if least is None and not asked.contains else list(numbered(found.text, least, asked.contains))
@@ -68,10 +70,14 @@ def log_page(ports: Ports, analysis: Analysis, asked: LogAsked) -> LogPage:
     )
 
 
+def _none(why: str) -> LogPage:
+    return LogPage([], 0, None, 0, 0, 0, None, False, why)
+
+
 def last_lines_of(ports: Ports, analysis: Analysis, task: int, number: int) -> list[str]:
     """None of them where the log cannot be read now, or where there is none."""
     try:
         text = end_of_log(ports, analysis, task, tail_bytes=16_384).text
-    except Transient:
+    except (Transient, Refusal):
         return []
     return text.splitlines()[-number:]

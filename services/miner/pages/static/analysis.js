@@ -68,7 +68,15 @@ function follow() {
     const { text } = JSON.parse(event.data);
     if (text) add(text);
   });
-  stream.addEventListener("end", () => stream.close());
+  stream.addEventListener("end", (event) => {
+    stream.close();
+    const { note } = JSON.parse(event.data);
+    if (!note) return;
+    const said = document.createElement("p");
+    said.className = "notice warn";
+    said.textContent = note;
+    log.after(said);
+  });
 }
 toggle?.addEventListener("change", follow);
 const shown = document.getElementById("log");
