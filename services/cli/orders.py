@@ -10,6 +10,7 @@ import typer
 
 from services.cli import render
 from services.cli.api import name_in_path
+from services.cli.exits import Exit, Failed
 from services.cli.requests import sample_of
 from services.cli.session import Session, command, say
 
@@ -26,9 +27,12 @@ Mode = Annotated[str | None, typer.Option(help="hereditary or somatic; else by t
 @command(app, "create")
 def create(
     session: Session,
-    display_id: Annotated[str, typer.Option("--display-id", "-d", help="Its name, unique among the orders.")],
+    display_id: Annotated[str | None, typer.Option(
+        "--display-id", "-d", help="Its name, unique among the orders.", show_default="by the analysis"
+    )] = None,
     from_analysis: Annotated[list[str] | None, typer.Option(
-        "--from-analysis", "-a", metavar="ANALYSIS", help="Repeatable; the samples are those it ran against."
+        "--from-analysis", "-a", metavar="ANALYSIS",
+        help="Repeatable; the samples, roles and mode are those it ran with, unless others are given."
     )] = None,
     samples: Samples = None,
     mode: Mode = None,
@@ -37,10 +41,10 @@ def create(
 ) -> None:
     """Ask for an order: of analyses, or of samples whose analyses are found by their names. Prints its id."""
     given = {
-        "analyses": from_analysis, "samples": [sample_of(text) for text in samples or []] or None, "mode": mode,
-        "priority": priority,
+        "display_id": display_id, "analyses": from_analysis,
+        "samples": [sample_of(text) for text in samples or []] or None, "mode": mode, "priority": priority,
     }
-    body = {"display_id": display_id, **{name: value for name, value in given.items() if value}}
+    body = {**_proposed(session, from_analysis, display_id), **{name: value for name, value in given.items() if value}}
     found = session.in_project.post("/orders", key=request_id or str(uuid.uuid4()), json=body)
     _told(session, found)
 
@@ -126,6 +130,16 @@ def rebuild(
         session.print_json(found)
     else:
         say(f"The variants of {found['order_id']} are looked at.")
+
+
+def _proposed(session: Session, analyses: list[str] | None, display_id: str | None) -> dict[str, Any]:
+    """A free name, as the analyses suggest one. What else they suggest, the service does where nothing is said."""
+    if display_id is not None:
+        return {}
+    if not analyses:
+        raise Failed(Exit.USAGE, "Name the order with --display-id, or say --from-analysis.")
+    found: dict[str, Any] = session.in_project.get("/orders-proposal", analysis=analyses)
+    return {"display_id": found["display_id"]}
 
 
 def _told(session: Session, found: Mapping[str, Any]) -> None:

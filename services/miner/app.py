@@ -90,6 +90,7 @@ def create_app(ports: Callable[[], Ports] = runtime.ports, settings: Settings | 
     ):
         api.include_router(resource.router)
     api.include_router(variants.details)
+    api.include_router(orders.proposals)
     app.include_router(api)
     app.include_router(sign_in.router)
     for area in (

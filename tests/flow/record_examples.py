@@ -107,6 +107,7 @@ def record(stack: Stack) -> dict[str, dict[str, Any]]:
 
 
 def orders(ask: Recorder, analysis: str) -> None:
+    ask.ask("GET", "/orders-proposal", params={"analysis": "wgs-12-a"})
     order = ask.ask("POST", "/orders", {"display_id": "O-2026-17", "analyses": ["wgs-12-a"], "priority": "urgent"})
     for part in ("", "/variants", "/variants/facets"):
         found = ask.ask("GET", f"/orders/{{order}}{part}", order=order["id"])

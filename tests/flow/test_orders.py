@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -211,6 +212,16 @@ def test_orders_at_the_command_line(lab: Lab) -> None:
     assert "C1 (proband, female)" in (shown := iflow("orders", "show", made.stdout.strip()).stdout)
     assert "ready" in shown
     assert "By CLI" in iflow("orders", "list").stdout
+    proposal = lab.client.get("/orders-proposal", params={"analysis": "by-cli"}).json()
+    assert proposal == {
+        "display_id": "by cli 2", "mode": "hereditary", "priority": "routine", "analyses": ["by cli"],
+        "samples": [{"name": "C1", "role": "proband", "sex": "female"}],
+    }
+    second = iflow("orders", "create", "-a", "By CLI", "--priority", "urgent", "--json")
+    assert (second.exit_code, json.loads(second.stdout)["display_id"]) == (0, "by cli 2"), second.stderr
+    assert json.loads(second.stdout)["priority"] == "urgent"
+    assert iflow("orders", "create", "-s", "C1").exit_code == 2
+    assert iflow("orders", "create", "-a", "nothing of the kind").exit_code == 65
     assert iflow("orders", "transition", "By CLI", "in_review").exit_code == 0
     refused = iflow("orders", "transition", "By CLI", "in_review")
     assert refused.exit_code == 65 and "already" in refused.stderr

@@ -21,6 +21,7 @@ from services.miner.context import (
     ThePorts,
     TheProject,
     analysis_named,
+    loaded,
     loaded_order,
     parse,
     requested_by,
@@ -28,13 +29,14 @@ from services.miner.context import (
 from services.miner.cursors import decode_cursor, encode_cursor
 from services.miner.etags import NOT_MODIFIED, IfMatch, IfNoneMatch, document, refuse_another
 from services.miner.openapi import NEW_ORDER, request_body
-from services.miner.problems import Refusal, documented
+from services.miner.problems import Refusal, documented, not_found
 from shared.domain import paths
 from shared.domain.cache import CacheStatus, Missing
 from shared.domain.clock import Time
 from shared.domain.events import EventType, event_about
 from shared.domain.lifecycle import Unchanged
 from shared.domain.order import (
+    MOST_ANALYSES,
     Changed,
     Mode,
     Order,
@@ -51,9 +53,11 @@ from shared.domain.request import Sample
 from shared.ports import Order as By
 from shared.ports import Ports, Query, Stored, Where
 from shared.steps.announce import announce, message_of
+from shared.steps.order_proposal import OrderProposal, proposed
 from shared.steps.orders import LoadedOrder, accept_order, analyses_named, decide_order, load_order, settled
 
 router = APIRouter(prefix="/orders", tags=["orders"])
+proposals = APIRouter()
 SOURCE = "REST"
 
 
@@ -151,6 +155,23 @@ def page_of(ports: Ports, project: Project, status: OrderStatus | None, limit: i
         items=[OrderShort.model_validate(stored.data) for stored in page.items],
         next=encode_cursor(page.next, asked) if page.next else None,
     )
+
+
+@proposals.get("/orders-proposal", tags=["orders"], responses=documented(400, 404, 503))
+def propose(
+    project: TheProject, ports: ThePorts,
+    analysis: Annotated[list[str], Parameter(
+        min_length=1, max_length=MOST_ANALYSES, examples=[["wgs-12-a"]],
+        description="Repeatable: an analysis by its id, its slug or its display id.",
+    )],
+) -> OrderProposal:
+    """The body of an order of these analyses, to be sent as it is or changed: a display id that is free, the samples
+    in their roles, and the mode that these mean."""
+    found = {name: analysis_named(ports, project, name) for name in analysis}
+    if missing := [name for name, stored in found.items() if stored is None]:
+        raise not_found(f"analysis {missing[0]!r} in project {project.id!r}")
+    chosen = [loaded(stored).analysis for stored in found.values() if stored is not None]
+    return proposed(ports.documents, project, chosen)
 
 
 @router.get("/{order}", response_model=Order, responses={**NOT_MODIFIED, **documented(400, 404, 503)})

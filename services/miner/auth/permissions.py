@@ -139,6 +139,7 @@ TABLE: Mapping[str, Permission] = {
     f"GET {API}/orders": _P.SEE,
     f"GET {API}/orders/events": _P.SEE,
     f"POST {API}/orders": _P.WORK,
+    f"GET {API}/orders-proposal": _P.WORK,
     f"GET {API}/orders/{{order}}": _P.SEE,
     f"PATCH {API}/orders/{{order}}": _P.WORK,
     f"POST {API}/orders/{{order}}/transition": _P.WORK,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Form, Query, Request
@@ -22,12 +22,9 @@ from services.miner.context import (
 )
 from services.miner.pages.forms import Fields, problems_of, rows_of, the_fields
 from services.miner.pages.rendering import render, see_other
-from shared.domain import paths
-from shared.domain.analysis import Analysis
-from shared.domain.order import MOST_SAMPLES, TRANSITIONS, Mode, Order, OrderStatus, Priority, mode_of
-from shared.domain.project import Project
-from shared.domain.request import RequestRefused, Role, Sample, Sex
-from shared.ports import Ports
+from shared.domain.order import TRANSITIONS, Mode, Order, OrderStatus, Priority
+from shared.domain.request import RequestRefused, Role, Sex
+from shared.steps.order_proposal import proposed
 
 router = APIRouter(include_in_schema=False)
 SOURCE = "the pages"
@@ -61,7 +58,7 @@ def order_form(
 ) -> HTMLResponse:
     """Pre-filled with the samples and roles that these analyses ran against."""
     found = [loaded(stored).analysis for name in analysis or () if (stored := analysis_named(ports, project, name))]
-    return _form(request, proposed(ports, project, found), ports.new_id())
+    return _form(request, proposed(ports.documents, project, found).model_dump(mode="json"), ports.new_id())
 
 
 @router.post("/orders/new")
@@ -117,31 +114,6 @@ def add_analysis(
 def rebuild(request: Request, stored: TheOrder, ports: ThePorts) -> Response:
     asked_to_build(ports, stored, anew=True)
     return see_other(request, f"/orders/{loaded_order(stored).order.slug}", message="The variants are joined anew.")
-
-
-def proposed(ports: Ports, project: Project, analyses: Sequence[Analysis]) -> dict[str, Any]:
-    """The body of an order that they suggest: a free display id, each sample once, the mode that their roles mean."""
-    samples: dict[str, Sample] = {}
-    for sample in (sample for analysis in analyses for sample in analysis.samples):
-        samples.setdefault(sample.name, sample)
-    found = tuple(samples.values())[:MOST_SAMPLES]
-    name = analyses[0].display_id if analyses else ""
-    return {
-        "display_id": _free(ports, project, name), "mode": mode_of(found) if found else None,
-        "priority": Priority.ROUTINE, "samples": [sample.model_dump(mode="json") for sample in found],
-        "analyses": [analysis.display_id for analysis in analyses],
-    }
-
-
-def _free(ports: Ports, project: Project, name: str) -> str:
-    """With a number behind it where an order has that name already."""
-    if not name:
-        return ""
-    for number in range(1, 50):
-        wanted = name if number == 1 else f"{name[:paths.MAX_DISPLAY_ID - 4]} {number}"
-        if ports.documents.get(paths.claim_doc(project.id, "order", paths.slug(wanted))) is None:
-            return wanted
-    return name
 
 
 def _form(
