@@ -17,6 +17,7 @@ from shared.domain.paths import rejection_doc
 from shared.ports import Create, Documents, Order, Query, Update, Where
 from tests.builders import an_analysis
 from tests.contract.emulators import a_google_project
+from tests.examples import examples
 
 A = "projects/p/analyses/a"
 
@@ -75,7 +76,7 @@ JSON = st.recursive(
 )
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=examples(40), deadline=None, suppress_health_check=list(HealthCheck))
 @given(data=st.dictionaries(KEYS, JSON, max_size=4))
 def test_any_json_object_comes_back_exactly(client: firestore.Client, data: dict[str, Any]) -> None:
     documents = FirestoreDocuments(client)

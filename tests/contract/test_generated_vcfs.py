@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from shared.variants.table import build_table
 from tests.contract import vcf_reference as reference
 from tests.contract.test_real_vcfs import keys_of, pairs, same
+from tests.examples import examples
 
 CONTIGS = ("1", "chr2", "X", "chrY", "MT", "GL000220.1", "NC_000004.12")
 NUMBERS = ("1", "2", "A", "R", "G", ".")
@@ -102,7 +103,10 @@ def values(draw: Draw, declared: tuple[str, str], alts: int, ploidy: int) -> str
     return ",".join(draw(one) for _ in range(size))
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+@settings(
+    max_examples=examples(150), deadline=None,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
+)
 @given(files())
 def test_every_field_of_every_record_is_what_a_plain_reader_sees(text: str) -> None:
     """C37, C40-C47, C52: whatever the order, the alleles, the missing values and the codes."""

@@ -18,10 +18,11 @@ from schemathesis.specs.openapi.checks import (
 )
 
 from services.miner.app import create_app
+from tests.examples import examples
 from tests.flow.stack import Stack
 from tests.flow.test_rest_files import VCF
 
-QUESTIONS = 8
+QUESTIONS = examples(8)
 """Of each operation, beside those that its document's bounds lead to."""
 
 CHECKS = [

@@ -27,6 +27,7 @@ from shared.steps import seen
 from shared.topology import topology
 from tests.builders import RULES, T0, ingested
 from tests.contract.clock import FakeClock
+from tests.examples import examples
 
 KEYS = tuple(f"1-{n}-A-C" for n in range(8))
 NAMES = ("S1", "S2", "S3", "S4")
@@ -112,7 +113,7 @@ ingests = st.lists(
 )
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=examples(25), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(ingests, st.frozensets(st.sampled_from(NAMES), min_size=1), st.integers(2, 4))
 def test_whatever_is_ingested_and_ingested_again_the_counts_are_those_of_a_recount(
     history: list[tuple[str, str, Carried]], names: frozenset[str], fan_out: int

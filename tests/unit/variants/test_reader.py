@@ -14,6 +14,7 @@ from shared.variants.check import check
 from shared.variants.report import VcfRefused
 from shared.variants.table import build_table
 from shared.variants.vcf import lines, source
+from tests.examples import examples
 from tests.unit.variants.vcf_text import BGZF_END, Built, bgzip, fmt, info, vcf
 
 SMALL = vcf(
@@ -71,7 +72,7 @@ def test_c38_a_missing_end_of_file_block_is_a_truncation(tmp_path: Path) -> None
     assert (refused.value.record, refused.value.line) == (41, 46)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(st.integers(0, len(PACKED) - 1))
 def test_a_bgzf_file_cut_anywhere_is_refused(tmp_path_factory: pytest.TempPathFactory, at: int) -> None:
     path = tmp_path_factory.mktemp("cut") / "x.vcf.gz"
@@ -79,7 +80,7 @@ def test_a_bgzf_file_cut_anywhere_is_refused(tmp_path_factory: pytest.TempPathFa
     assert "error" in check(path)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 @given(st.integers(0, len(PACKED) * 8 - 1))
 def test_a_flipped_bit_never_changes_a_row(tmp_path_factory: pytest.TempPathFactory, bit: int) -> None:
     """Refused, or the bit says nothing (a time stamp, a flag of the operating system)."""
@@ -226,7 +227,7 @@ def test_check_never_raises(tmp_path: Path) -> None:
     assert set(check(tmp_path / "x.vcf")) == {"file", "error", "record", "line"}
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 @given(st.integers(0, len(SMALL)), st.binary(max_size=6))
 def test_check_survives_any_bytes_put_anywhere(tmp_path_factory: pytest.TempPathFactory, at: int, noise: bytes) -> None:
     path = tmp_path_factory.mktemp("noise") / "x.vcf"

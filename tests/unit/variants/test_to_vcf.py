@@ -13,6 +13,7 @@ from hypothesis import HealthCheck, given, settings
 
 from shared.variants.bgzf import compressed
 from shared.variants.to_vcf import header_of, vcf_text
+from tests.examples import examples
 from tests.unit.variants.vcf_text import Built, fmt, info, vcf
 
 META = (
@@ -142,7 +143,7 @@ def record(draw: st.DrawFn, pos: int) -> str:
 
 
 @given(st.data())
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(150), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_export_ingest_export_is_a_fixed_point(tmp_path: Path, data: st.DataObject) -> None:
     """In bytes, over files with every kind of value, also with such as are not what the header says."""
     lines = [data.draw(record(pos)) for pos in range(1, data.draw(st.integers(1, 4)) + 1)]
@@ -159,7 +160,7 @@ def test_export_ingest_export_is_a_fixed_point(tmp_path: Path, data: st.DataObje
 
 
 @given(st.binary(max_size=200_000), st.integers(1, 100_000))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=examples(30), deadline=None)
 def test_bgzf_holds_the_text_and_ends_in_the_end_block(text: bytes, cut: int) -> None:
     pieces = [text[at : at + cut] for at in range(0, len(text), cut)]
     packed = b"".join(compressed(pieces))
