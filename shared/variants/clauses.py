@@ -38,20 +38,30 @@ class PanelContent:
 
 @dataclass
 class Clauses:
-    """`found`: field -> rows that pass it, for the fields that were given. `notes`: what may be a slip."""
+    """`found`: field -> rows that pass it, for the fields that were given. `notes`: what may be a slip. `made`: both of
+    each field, by all that they depend on."""
 
     found: dict[str, Words] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
+    made: dict[str, Made] = field(default_factory=dict)
 
 
-def clauses_of(index: Index, wanted: Filter, panels: Mapping[str, PanelContent]) -> Clauses:
-    """Raises BadQuery with every field that this order cannot answer."""
-    return _Clauses(index, wanted, panels).all()
+Made = tuple[Words, list[str]]
+
+
+def clauses_of(
+    index: Index, wanted: Filter, panels: Mapping[str, PanelContent], known: Mapping[str, Made] | None = None
+) -> Clauses:
+    """`known`: of other filters' `made`, taken where they fit. Raises BadQuery with every field that this order cannot
+    answer."""
+    return _Clauses(index, wanted, panels, known or {}).all()
 
 
 class _Clauses:
-    def __init__(self, index: Index, wanted: Filter, panels: Mapping[str, PanelContent]) -> None:
-        self._index, self._filter, self._panels = index, wanted, panels
+    def __init__(
+        self, index: Index, wanted: Filter, panels: Mapping[str, PanelContent], known: Mapping[str, Made]
+    ) -> None:
+        self._index, self._filter, self._panels, self._known = index, wanted, panels, known
         self._notes: list[str] = []
 
     def all(self) -> Clauses:
@@ -66,20 +76,33 @@ class _Clauses:
             "frequency_max": self._frequency,
             **{name: self._number(name, *rule) for name, rule in self._numbers().items()},
         }
-        given = self._filter.given()
-        found: dict[str, Words] = {}
+        given = {name: value for name, value in self._filter.given().items() if value not in (None, [])}
+        switches = {name: value for name, value in given.items() if name not in made}
+        result = Clauses()
         faults: list[Reason] = []
-        for name, make in made.items():
-            if name in given and given[name] not in (None, []):
-                try:
-                    found[name] = make()
-                except BadQuery as error:
-                    faults += error.reasons
+        for name in [name for name in made if name in given]:
+            versions = [self._panels[panel].version for panel in self._filter.panel if panel in self._panels]
+            try:
+                self._add(result, name, f"{name}={given[name]} {switches} {versions}", made[name])
+            except BadQuery as error:
+                faults += error.reasons
         if faults:
             raise BadQuery(faults)
         if not self._filter.tier and HIDDEN_TIER in self._index.terms("tier"):
-            found["tier"] = ~self._index.bits("tier", HIDDEN_TIER) & self._index.every
-        return Clauses(found, self._notes)
+            self._add(result, "tier", "tier", lambda: ~self._index.bits("tier", HIDDEN_TIER) & self._index.every)
+        return result
+
+    def _add(self, result: Clauses, name: str, by: str, make: Callable[[], Words]) -> None:
+        """`by`: all that the rows depend on."""
+        if by not in self._known:
+            self._notes = []
+            words = make()
+            words.flags.writeable = False
+            result.made[by] = words, self._notes
+        else:
+            result.made[by] = self._known[by]
+        result.found[name] = result.made[by][0]
+        result.notes += result.made[by][1]
 
     # -- numbers ------------------------------------------------------------------------------------------------------
 

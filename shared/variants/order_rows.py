@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+from pydantic_core import to_json
 
 from shared.variants.order_index import Index, bits_at
 from shared.variants.order_schema import ANNOTATION, OF_ORDER, SAMPLE, SITE, Column
@@ -34,6 +35,11 @@ def rows_as_json(index: Index, rows: Array) -> list[dict[str, Any]]:
 
 def _as_dicts(columns: Mapping[str, list[Any]]) -> list[dict[str, Any]]:
     return [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
+
+
+def json_text(answer: Any) -> bytes:
+    """A number that JSON has no word for becomes a text, such as `"Infinity"`."""
+    return to_json(answer, inf_nan_mode="strings")
 
 
 def sources_of(index: Index, row: int) -> list[tuple[int, int]]:

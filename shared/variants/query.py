@@ -16,13 +16,13 @@ import os
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from threading import Lock
+from threading import Lock, RLock
 from typing import Any
 
 import numpy as np
 
 from shared.domain.reasons import Reason, show
-from shared.variants.clauses import PanelContent, clauses_of, row_of_key
+from shared.variants.clauses import Made, PanelContent, clauses_of, row_of_key
 from shared.variants.filters import BadQuery, Filter
 from shared.variants.inheritance import Family, Partners, candidates, paired
 from shared.variants.order_index import Index, Words, bits_at, count, nothing
@@ -33,11 +33,14 @@ from shared.variants.turns import Turns
 MOST_ROWS = 1000
 """On a page."""
 
-_AT_WORK = Turns(max(2, os.cpu_count() or 1))
+AT_WORK = Turns(max(2, os.cpu_count() or 1))
 """Questions that are being worked on: more at once would take turns and each other's cache, and none be answered
-sooner."""
+sooner. Who needs several answers for one takes a turn for all of them."""
 
 _RESULTS_KEPT = 16
+_BYTES_KEPT = 48 << 20
+"""About what the bitmaps of kept results may take, of each order."""
+
 _MOST_PARTNERS = 20
 
 FACETS: Mapping[str, tuple[str, str]] = {
@@ -58,13 +61,23 @@ class Page:
 
 @dataclass
 class Result:
-    """What a filter leaves of an index. `clauses`: the bitmap of each field that was given."""
+    """What a filter leaves of an index, for any number of threads; what one has counted all know. `clauses`: the bitmap
+    of each field that was given. `made`: see clauses.py."""
 
     index: Index
     filter: Filter
     clauses: dict[str, Words]
     notes: list[str]
+    made: dict[str, Made] = field(default_factory=dict)
     _kept: dict[str, tuple[Words, Words | None]] = field(default_factory=dict)
+    _facets: dict[str, dict[str, int]] | None = None
+    _removed: dict[str, dict[str, int | None]] | None = None
+    _lock: RLock = field(default_factory=RLock)
+
+    @property
+    def nbytes(self) -> int:
+        bitmaps = len(self.clauses) + sum(2 if pairs is not None else 1 for _, pairs in list(self._kept.values()))
+        return bitmaps * self.index.every.nbytes
 
     @property
     def words(self) -> Words:
@@ -88,13 +101,14 @@ class Result:
         """Compound heterozygous rows depend on which others there are, so they are found last."""
         if name not in self.clauses:
             name = ""
-        if name not in self._kept:
-            words = self.index.every
-            for each, clause in self.clauses.items():
-                if each not in (name, "inheritance"):
-                    words = words & clause
-            self._kept[name] = (words, None) if name == "inheritance" else self._inherited(words)
-        return self._kept[name]
+        with self._lock:
+            if name not in self._kept:
+                words = self.index.every
+                for each, clause in self.clauses.items():
+                    if each not in (name, "inheritance"):
+                        words = words & clause
+                self._kept[name] = (words, None) if name == "inheritance" else self._inherited(words)
+            return self._kept[name]
 
     def _inherited(self, words: Words) -> tuple[Words, Words | None]:
         if "inheritance" not in self.clauses:
@@ -107,12 +121,15 @@ class Result:
     def removed(self) -> dict[str, dict[str, int | None]]:
         """Of each field: the rows of the whole table that it alone takes away, and how many more there would be
         without it. Of compound heterozygous rows nothing is said alone: they depend on which others there are."""
-        with _AT_WORK:
-            total = self.total
-            return {
-                name: {"alone": self._alone(name), "more_without": count(self.without(name)) - total}
-                for name in self.clauses
-            }
+        with AT_WORK, self._lock:
+            if self._removed is None:
+                total = self.total
+                self._removed = {
+                    name: {"alone": self._alone(name), "more_without": count(self.without(name)) - total}
+                    for name in self.clauses
+                }
+                self._drop_bitmaps()
+            return self._removed
 
     def _alone(self, name: str) -> int | None:
         if name == "inheritance" and "compound_het" in self.filter.inheritance:
@@ -123,8 +140,17 @@ class Result:
         """Rows by value, each facet as if its own field were not given. Values of no row are left out."""
         columns = dict(FACETS)
         columns |= {g.column("zygosity"): (g.column("zygosity"), "genotype") for g in self.index.groups}
-        with _AT_WORK:
-            return {name: self.index.counted(column, self.without(own)) for name, (column, own) in columns.items()}
+        with AT_WORK, self._lock:
+            if self._facets is None:
+                self._facets = {name: self.index.counted(column, self.without(own))
+                                for name, (column, own) in columns.items()}
+                self._drop_bitmaps()
+            return self._facets
+
+    def _drop_bitmaps(self) -> None:
+        """Once both counts are known, pages need no others than these."""
+        if self._facets is not None and self._removed is not None:
+            self._kept = {name: kept for name, kept in self._kept.items() if name in ("", "inheritance")}
 
     def without_parent_call(self) -> int:
         """With a strict inheritance: how many more rows there were if parents without a call fitted (C59)."""
@@ -141,29 +167,52 @@ class OrderQueries:
     def __init__(self, index: Index, version: str) -> None:
         self.index, self.version = index, version
         self._results: OrderedDict[str, Result] = OrderedDict()
+        self._asking: dict[str, Lock] = {}
         self._lock = Lock()
 
     def result(self, wanted: Filter, panels: Mapping[str, PanelContent] | None = None) -> Result:
         """Raises BadQuery for what this order cannot answer."""
         panels = panels or {}
         name = f"{wanted.text()}{[(panel, panels[panel].version) for panel in wanted.panel if panel in panels]}"
+        return self._known(name) or self._alone(name, wanted, panels)
+
+    def _alone(self, name: str, wanted: Filter, panels: Mapping[str, PanelContent]) -> Result:
+        """Of those who ask the same at once one works, and the others wait for him."""
+        with self._lock:
+            asking = self._asking.setdefault(name, Lock())
+        with AT_WORK, asking:
+            try:
+                return self._known(name) or self._made(name, wanted, panels)
+            finally:
+                with self._lock:
+                    self._asking.pop(name, None)
+
+    def _known(self, name: str) -> Result | None:
         with self._lock:
             if name in self._results:
                 self._results.move_to_end(name)
-                return self._results[name]
-        with _AT_WORK:
-            clauses = clauses_of(self.index, wanted, panels)
-        result = Result(self.index, wanted, clauses.found, clauses.notes)
+            return self._results.get(name)
+
+    def _made(self, name: str, wanted: Filter, panels: Mapping[str, PanelContent]) -> Result:
+        """With the fields that it shares with a question before."""
+        with self._lock:
+            known = {by: made for result in self._results.values() for by, made in result.made.items()}
+        clauses = clauses_of(self.index, wanted, panels, known)
+        result = Result(self.index, wanted, clauses.found, clauses.notes, clauses.made)
         with self._lock:
             self._results[name] = result
-            if len(self._results) > _RESULTS_KEPT:
+            while len(self._results) > 1 and not self._may_keep_all():
                 self._results.popitem(last=False)
         return result
+
+    def _may_keep_all(self) -> bool:
+        kept = self._results.values()
+        return len(kept) <= _RESULTS_KEPT and sum(result.nbytes for result in kept) <= _BYTES_KEPT
 
     def page(self, result: Result, *, sort: str = "", limit: int = 100, cursor: str | None = None) -> Page:
         """Raises BadQuery for a sort by what is no column and for a cursor of another question (400)."""
         sorting = Sorting.parse(self.index, sort or SORT_DEFAULT)
-        with _AT_WORK:
+        with AT_WORK:
             return self._page(result, sorting, limit, cursor)
 
     def _page(self, result: Result, sorting: Sorting, limit: int, cursor: str | None) -> Page:

@@ -27,7 +27,8 @@ from shared.steps.panels import panel_named, panel_regions
 from shared.variants.clauses import PanelContent
 from shared.variants.filters import BadQuery, Filter, filter_from, filter_from_params
 from shared.variants.order_detail import detail
-from shared.variants.query import MOST_ROWS, OrderQueries, Result
+from shared.variants.order_rows import json_text
+from shared.variants.query import AT_WORK, MOST_ROWS, OrderQueries, Result
 
 orders = APIRouter(prefix="/orders/{order}/variants", tags=["variants"])
 analyses = APIRouter(prefix="/analyses/{analysis}/variants", tags=["variants"])
@@ -129,34 +130,41 @@ def _shown(ports: Ports, project: Project, subject: Subject, request: Request) -
     sort = given.get("sort") or ""
     if asked.is_known:
         return Response(status_code=304, headers={"ETag": asked.etag})
-    try:
-        result = asked.result()
-        page = asked.queries.page(result, sort=sort, limit=limit, cursor=given.get("cursor") or None)
-    except BadQuery as error:
-        raise refused(error) from None
-    built = subject.built
-    return JSONResponse({
-        "rows": page.rows, "total": result.total, "of": built.rows, "next": page.cursor, "version": built.version,
-        "filter": asked.filter.given(), "sort": sort or "position",
-        "samples": [{"prefix": g.prefix, "name": g.name, "role": g.role, "sex": g.sex} for g in result.index.groups],
-        "missing": [{"name": each.name, "reason": each.reason} for each in built.missing], "notes": result.notes,
-        "without_parent_call": result.without_parent_call(),
-        "removed": result.removed() if with_facets else None, "facets": result.facets() if with_facets else None,
-    }, headers={"ETag": asked.etag})
+    with AT_WORK:
+        try:
+            result = asked.result()
+            page = asked.queries.page(result, sort=sort, limit=limit, cursor=given.get("cursor") or None)
+        except BadQuery as error:
+            raise refused(error) from None
+        built, groups = subject.built, result.index.groups
+        return _answer(asked, {
+            "rows": page.rows, "total": result.total, "of": built.rows, "next": page.cursor, "version": built.version,
+            "filter": asked.filter.given(), "sort": sort or "position",
+            "samples": [{"prefix": g.prefix, "name": g.name, "role": g.role, "sex": g.sex} for g in groups],
+            "missing": [{"name": each.name, "reason": each.reason} for each in built.missing], "notes": result.notes,
+            "without_parent_call": result.without_parent_call(),
+            "removed": result.removed() if with_facets else None, "facets": result.facets() if with_facets else None,
+        })
 
 
 def _counted(ports: Ports, project: Project, subject: Subject, request: Request) -> Response:
     asked = asked_by(ports, project, subject, request)
     if asked.is_known:
         return Response(status_code=304, headers={"ETag": asked.etag})
-    try:
-        result = asked.result()
-    except BadQuery as error:
-        raise refused(error) from None
-    return JSONResponse({
-        "total": result.total, "of": subject.built.rows, "version": subject.built.version,
-        "removed": result.removed(), "facets": result.facets(), "without_parent_call": result.without_parent_call(),
-    }, headers={"ETag": asked.etag})
+    with AT_WORK:
+        try:
+            result = asked.result()
+        except BadQuery as error:
+            raise refused(error) from None
+        return _answer(asked, {
+            "total": result.total, "of": subject.built.rows, "version": subject.built.version,
+            "removed": result.removed(), "facets": result.facets(),
+            "without_parent_call": result.without_parent_call(),
+        })
+
+
+def _answer(asked: Asked, content: dict[str, Any]) -> Response:
+    return Response(json_text(content), media_type="application/json", headers={"ETag": asked.etag})
 
 
 def _one(ports: Ports, subject: Subject, key: str) -> Response:

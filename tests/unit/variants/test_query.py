@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Barrier
 from typing import Any
 
 import pyarrow.parquet as pq
@@ -15,7 +17,7 @@ from shared.variants.clauses import PanelContent
 from shared.variants.filters import BadQuery, filter_from
 from shared.variants.index_build import build_index
 from shared.variants.order_index import IndexBroken, open_index
-from shared.variants.query import OrderQueries
+from shared.variants.query import OrderQueries, Result
 from tests.unit.variants.orders import Joined, csq, table
 
 CONSEQUENCES = (("missense_variant", "MODERATE"), ("stop_gained", "HIGH"), ("intron_variant", "MODIFIER"),
@@ -101,6 +103,29 @@ def test_totals_facets_and_what_is_removed_are_exact(order: Joined) -> None:
         name: len(passing(name)) - len(passing()) for name in fields
     }
     assert result.removed()["filter"]["alone"] == sum(r["filters"] != ["PASS"] for r in order.rows)
+
+
+def test_what_questions_share_is_found_once_and_said_to_all(order: Joined) -> None:
+    """Asked at once or one after the other, with what one had to say of a field."""
+    queries, started = OrderQueries(order.queries.index, "v1"), Barrier(6)
+    asked = [filter_from({"gene": ["G3", "NIRGENDS"], "depth_min": depth}) for depth in (10, 20)]
+
+    def ask(number: int) -> tuple[Result, int, dict[str, dict[str, int]]]:
+        started.wait()
+        result = queries.result(asked[number % 2])
+        return result, result.total, result.facets()
+
+    with ThreadPoolExecutor(6) as pool:
+        found = list(pool.map(ask, range(6)))
+    for number, depth in enumerate((10, 20)):
+        mine = found[number::2]
+        rows = [row for row in order.rows if row["gene"] == "G3" and row["proband_dp"] >= depth]
+        assert all(result is mine[0][0] and total == len(rows) for result, total, _ in mine)
+        assert all(facets["impact"] == _counted(rows, lambda r: [r["worst_impact"]]) for *_, facets in mine)
+        assert ["NIRGENDS" in note for note in mine[0][0].notes] == [True]
+    later = queries.result(filter_from({"gene": ["G3", "NIRGENDS"]}))
+    assert any(later.clauses["gene"] is result.clauses["gene"] for result, *_ in found)
+    assert later.notes == found[0][0].notes
 
 
 def _counted(rows: list[dict[str, Any]], values: Callable[[dict[str, Any]], list[str | None]]) -> dict[str, int]:

@@ -60,3 +60,14 @@ def test_no_more_are_within_than_may_be_and_a_fault_gives_the_place_back() -> No
         thread.join()
     assert most == 2
     assert (within, turns.waiting) == (0, 0)
+
+
+def test_who_is_within_may_enter_again_and_leaves_once() -> None:
+    turns = Turns(1)
+    with turns:
+        with turns:
+            pass
+        thread = threading.Thread(target=turns.__enter__)
+        thread.start()
+        until(lambda: turns.waiting == 1)
+    thread.join()
