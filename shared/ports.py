@@ -182,6 +182,10 @@ class Objects(Protocol):
     def upload(self, bucket: str, path: str, source: Path, *, if_generation: int | None = None) -> FileSeen:
         """As `write`, from a local file, in bounded memory."""
 
+    def delete(self, bucket: str, path: str, generation: int) -> None:
+        """Nothing is done where it is not there. Raises Conflict(path) if it is of another generation. Who reads it
+        through `local` reads on."""
+
     def local(self, bucket: str, path: str) -> AbstractContextManager[Path]:
         """A local file with the object's bytes, checksum verified, for as long as the context lasts."""
 

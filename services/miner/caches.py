@@ -16,6 +16,9 @@ from shared.variants.order_index import IndexBroken, open_index
 from shared.variants.query import OrderQueries
 
 MOST_OPEN = 8
+MOST_BYTES = 2560 << 20
+"""Of all that are open: where there is no disk they lie in memory, of which the service has 4 GiB. The index of 5
+million variants is 1 GiB, a trio's 1.2, and questions keep up to 48 MiB beside each."""
 
 
 @dataclass(frozen=True)
@@ -37,14 +40,18 @@ class _Held:
     queries: OrderQueries
     local: ExitStack
     ports: Ports
+    size: int
 
 
 class OpenCaches:
-    """The last few that were asked for. A cache never changes under its name, so that an open one is never stale."""
+    """The last few that were asked for, `most_bytes` of them and at least one. A cache never changes under its name, so
+    that an open one is never stale."""
 
-    def __init__(self) -> None:
+    def __init__(self, most_bytes: int = MOST_BYTES) -> None:
+        self._most_bytes = most_bytes
         self._open: OrderedDict[_Key, _Held] = OrderedDict()
         self._opening: dict[_Key, Lock] = {}
+        self._coming = 0
         self._lock = Lock()
 
     def queries(self, ports: Ports, subject: Subject) -> OrderQueries:
@@ -64,6 +71,16 @@ class OpenCaches:
             return self._open.get(key)
 
     def _fetched(self, ports: Ports, subject: Subject, key: _Key) -> _Held:
+        seen = ports.objects.stat(subject.bucket, subject.built.index)
+        size = seen.size if seen else 0
+        self._make_room(size)
+        try:
+            return self._opened(ports, subject, key, size)
+        finally:
+            with self._lock:
+                self._coming -= size
+
+    def _opened(self, ports: Ports, subject: Subject, key: _Key, size: int) -> _Held:
         local = ExitStack()
         path = local.enter_context(ports.objects.local(subject.bucket, subject.built.index))
         try:
@@ -73,15 +90,26 @@ class OpenCaches:
             raise Refusal(409, "not-built", f"The variants of {subject.name!r} were joined by another release of this "
                           "program; join them anew with `iflow orders rebuild ORDER`, or for an analysis alone with "
                           "`iflow analyses ingest ANALYSIS --force`") from None
-        held = _Held(OrderQueries(index, subject.built.version), local, ports)
+        held = _Held(OrderQueries(index, subject.built.version), local, ports, size)
         with self._lock:
             self._open[key] = held
-            evicted = self._open.popitem(last=False) if len(self._open) > MOST_OPEN else None
-            if evicted:
-                self._opening.pop(evicted[0], None)
-        if evicted:
-            evicted[1].local.close()
         return held
+
+    @property
+    def _size(self) -> int:
+        return self._coming + sum(held.size for held in self._open.values())
+
+    def _make_room(self, size: int) -> None:
+        """Before it is fetched: else for a while both were there."""
+        evicted = []
+        with self._lock:
+            self._coming += size
+            while self._open and (len(self._open) >= MOST_OPEN or self._size > self._most_bytes):
+                key, held = self._open.popitem(last=False)
+                self._opening.pop(key, None)
+                evicted.append(held)
+        for held in evicted:
+            held.local.close()
 
 
 CACHES = OpenCaches()

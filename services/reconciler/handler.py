@@ -1,4 +1,5 @@
-"""Every loss heals here: jobs never started, notifications never sent, events never published, builds that died."""
+"""Every loss heals here: jobs never started, notifications never sent, events never published, builds that died. What
+is to be done for a project now and then is done here too: cohort copies every hour, unused caches every day."""
 
 from __future__ import annotations
 
@@ -6,6 +7,7 @@ import logging
 from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime, timedelta
 from itertools import islice
+from zlib import crc32
 
 from pydantic import ValidationError
 
@@ -23,9 +25,11 @@ from shared.logs import Line, bound, why
 from shared.ports import Order as By
 from shared.ports import Ports, Query, Stored, Where
 from shared.steps.announce import announce, message_of
+from shared.steps.cohort import sync
 from shared.steps.observe import observe
 from shared.steps.start import start
 from shared.steps.store import Loaded
+from shared.steps.unused import delete_unused
 
 PAGE = 100
 
@@ -34,6 +38,12 @@ LOOKS_A_ROUND = 4_000
 
 REFRESHED_A_ROUND = 20
 """Orders whose counts of other analyses are old: of a day's 1,440 rounds each may take so many."""
+
+COPIES_A_TURN = 4
+"""Cohort copies of a project, each of some seconds: what a first turn leaves is done in the following hours."""
+
+HOUR, DAY = 60, 1440
+"""Minutes."""
 
 BEING_CANCELLED = (JobState.CANCELLATION_IN_PROGRESS, JobState.CANCELLED)
 
@@ -59,6 +69,10 @@ def reconcile(delivery: Delivery, ports: Ports, *, side_by_side: Map = map) -> N
         _each(stored, ports, _build_again)
     for stored in _orders_to_refresh(ports):
         _each(stored, ports, _refresh)
+    for stored in _whose_minute_it_is(ports, HOUR):
+        _each(stored, ports, lambda ports, stored: sync(ports, stored.data["id"], most=COPIES_A_TURN))
+    for stored in _whose_minute_it_is(ports, DAY):
+        _each(stored, ports, lambda ports, stored: delete_unused(ports, stored.data["id"]))
 
 
 def _look_again(ports: Ports, path: str) -> None:
@@ -167,6 +181,13 @@ def _orders_to_refresh(ports: Ports) -> Iterator[Stored]:
     )), REFRESHED_A_ROUND)
 
 
+def _whose_minute_it_is(ports: Ports, every: int) -> list[Stored]:
+    """Each project has one minute in `every`, which follows from its name, so that they do not come at once."""
+    minute = int(ports.clock().timestamp() // 60)
+    return [stored for stored in _all(ports, Query("projects", order=(By("id"),), limit=PAGE))
+            if (minute - crc32(stored.data["id"].encode())) % every == 0]
+
+
 def _all(ports: Ports, query: Query) -> Iterator[Stored]:
     """Every page, each asked for when it is wanted; what is handled meanwhile leaves the query behind its cursor."""
     while True:
@@ -177,7 +198,7 @@ def _all(ports: Ports, query: Query) -> Iterator[Stored]:
         query = Query(query.collection, query.where, query.order, query.limit, page.next)
 
 
-def _each(stored: Stored, ports: Ports, act: Callable[[Ports, Stored], None]) -> None:
+def _each(stored: Stored, ports: Ports, act: Callable[[Ports, Stored], object]) -> None:
     subject = about_document(stored.path)
     with bound(**subject), tracing.span("reconcile one", subject):
         try:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 from shared.domain.cache import Built, Member, built_name, cache_path
-from shared.domain.errors import Conflict
+from shared.domain.errors import Conflict, NotFound
 from shared.domain.members import Plan, Source, members_of
 from shared.ports import Ports
 from shared.scratch import scratch
@@ -32,7 +32,7 @@ def build(ports: Ports, bucket: str, wanted: Plan, keep: Callable[[str], None], 
     others = seen.others(ports, bucket, wanted, how)
     version = built_name(wanted.digest, others.version if others else None)
     path = cache_path(version)
-    if ports.objects.stat(bucket, f"{path}.json") is None:
+    if not _taken_up(ports, bucket, f"{path}.json"):
         _join(ports, bucket, path, wanted, others, keep, join)
     manifest = json.loads(ports.objects.read(bucket, f"{path}.json"))
     names = dict.fromkeys(member.name for member in wanted.members if member.column is not None)
@@ -41,6 +41,21 @@ def build(ports: Ports, bucket: str, wanted: Plan, keep: Callable[[str], None], 
         members_digest=wanted.digest, samples=tuple(names),
         missing=wanted.missing, seen=others.version if others else None, built_at=ports.clock(),
     )
+
+
+def _taken_up(ports: Ports, bucket: str, manifest: str) -> bool:
+    """Whether all of it is there. It may have been unused for a day: then its manifest, written anew, tells whoever
+    would delete it (shared/steps/unused.py)."""
+    seen = ports.objects.stat(bucket, manifest)
+    if seen is None:
+        return False
+    try:
+        ports.objects.write(bucket, manifest, ports.objects.read(bucket, manifest), if_generation=seen.generation)
+    except NotFound:
+        return False
+    except Conflict:  # deleted, or taken up by somebody else
+        return ports.objects.stat(bucket, manifest) is not None
+    return True
 
 
 def own_cache(ports: Ports, source: Source, keep: Callable[[str], None], join: Join, how: KeyFiles) -> Built | None:
@@ -70,9 +85,6 @@ def _join(
         out = folder / "cache.parquet"
         manifest = join([(member, tables[member.table]) for member in wanted.members], out, counts, keep)
         keep("Joined; putting it into the bucket.")
-        for ending in FILES:
-            with suppress(Conflict):  # somebody else joined the very same
-                ports.objects.upload(bucket, f"{path}.{ending}", out.with_suffix(f".{ending}"), if_generation=0)
-        with suppress(Conflict):
-            text = json.dumps(manifest, separators=(",", ":")).encode()
-            ports.objects.write(bucket, f"{path}.json", text, if_generation=0)
+        for ending in FILES:  # where somebody else joined the very same, too: his may be about to be deleted
+            ports.objects.upload(bucket, f"{path}.{ending}", out.with_suffix(f".{ending}"))
+        ports.objects.write(bucket, f"{path}.json", json.dumps(manifest, separators=(",", ":")).encode())

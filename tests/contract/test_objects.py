@@ -41,6 +41,24 @@ def test_what_is_not_there(objects: Objects) -> None:
             pass
 
 
+def test_what_is_deleted_is_gone_and_another_generation_stays(objects: Objects) -> None:
+    old = objects.write("b", "cache/x.index", b"old")
+    new = objects.write("b", "cache/x.index", b"new")
+    with pytest.raises(Conflict):
+        objects.delete("b", "cache/x.index", old.generation)
+    assert objects.read("b", "cache/x.index") == b"new"
+    with objects.local("b", "cache/x.index") as file, file.open("rb") as reader:
+        objects.delete("b", "cache/x.index", new.generation)
+        assert reader.read() == b"new"
+    assert objects.stat("b", "cache/x.index") is None
+    objects.delete("b", "cache/x.index", new.generation)
+    objects.delete("b", "never/there", 1)
+    assert objects.write("b", "cache/x.index", b"again", if_generation=0).size == 5
+    for escape in ESCAPES:
+        with pytest.raises(Permanent):
+            objects.delete("b", escape, 1)
+
+
 @pytest.mark.parametrize(("start", "length", "found"), [
     (0, None, b"0123456789"), (3, None, b"3456789"), (3, 4, b"3456"), (8, 10, b"89"), (20, None, b""), (0, 0, b""),
 ])

@@ -23,7 +23,7 @@ from typer.testing import CliRunner
 
 from services.cli.exits import Exit
 from services.cli.main import app
-from services.vcf_ingest.cohort import sync
+from shared.steps.cohort import sync
 from shared.variants.cohort import FOLDER, ask
 from tests.flow.proxy import RESET
 from tests.flow.stacks import PROJECT, Lab, ingesting_here, lab_over

@@ -206,6 +206,9 @@ class FaultyObjects:
         effect = lambda: self.inner.upload(bucket, path, source, if_generation=if_generation)  # noqa: E731
         return self.faults.call("objects.upload", path, effect)
 
+    def delete(self, bucket: str, path: str, generation: int) -> None:
+        self.faults.call("objects.delete", path, lambda: self.inner.delete(bucket, path, generation))
+
     @contextmanager
     def local(self, bucket: str, path: str) -> Iterator[Path]:
         self.faults.call("objects.local", path, lambda: None)

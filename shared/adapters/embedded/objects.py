@@ -79,6 +79,18 @@ class DirectoryObjects:
     def upload(self, bucket: str, path: str, source: Path, *, if_generation: int | None = None) -> FileSeen:
         return self._put(bucket, path, lambda target: shutil.copyfile(source, target), if_generation)
 
+    def delete(self, bucket: str, path: str, generation: int) -> None:
+        """(Who has the file open, or mapped, keeps it.)"""
+        file = self._file(bucket, path)
+        if not file.is_file():
+            return
+        with self._only_writer(bucket):
+            if not file.is_file():
+                return
+            if file.stat().st_mtime_ns != generation:
+                raise Conflict(path)
+            file.unlink()
+
     @contextmanager
     def local(self, bucket: str, path: str) -> Iterator[Path]:
         file = self._file(bucket, path)

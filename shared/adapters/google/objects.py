@@ -155,6 +155,21 @@ class StorageObjects:
             ),
         )
 
+    def delete(self, bucket: str, path: str, generation: int) -> None:
+        blob, seen = self._blob(bucket, path), self.stat(bucket, path)
+        if seen is None:
+            return
+        if seen.generation != generation:
+            raise Conflict(path)
+        try:
+            blob.delete(if_generation_match=generation, retry=Tries().retry, timeout=self._timeout_s)
+        except NoSuchObject:
+            return
+        except PreconditionFailed as error:
+            raise Conflict(path) from error
+        except _FAILURES as error:
+            raise _failed("delete", bucket, path, error) from error
+
     @contextmanager
     def local(self, bucket: str, path: str) -> Iterator[Path]:
         """The file lies in the system's temporary folder, which on Cloud Run is memory unless a disk is mounted."""

@@ -66,6 +66,14 @@ class MemoryObjects:
     def upload(self, bucket: str, path: str, source: Path, *, if_generation: int | None = None) -> FileSeen:
         return self.write(bucket, path, source.read_bytes(), if_generation=if_generation)
 
+    def delete(self, bucket: str, path: str, generation: int) -> None:
+        _checked(path)
+        with self._lock:
+            present = self._objects.get((bucket, path))
+            if present is not None and present[1].generation != generation:
+                raise Conflict(path)
+            self._objects.pop((bucket, path), None)
+
     @contextmanager
     def local(self, bucket: str, path: str) -> Iterator[Path]:
         data = self.read(bucket, path)

@@ -34,7 +34,6 @@ from services.miner.listing import Filters, Sort, list_page, tab_counts
 from services.miner.live import Feed
 from services.reconciler import handler as reconciler
 from services.status_tracker.handler import track
-from services.vcf_ingest import cohort
 from shared.adapters.google.queries import divided
 from shared.adapters.memory.bus import MemoryBus
 from shared.adapters.memory.documents import MemoryDocuments
@@ -51,6 +50,7 @@ from shared.steps import orders
 from shared.steps.accept import accept
 from shared.steps.members import put_member
 from shared.steps.orders import accept_order, orders_of
+from shared.steps.projects import all_analyses, all_orders
 from shared.steps.register import register_pipeline, register_project
 from shared.topology import Index, topology
 from tests.builders import PROJECT, RULES, T0, a_pipeline, a_request, an_analysis
@@ -124,7 +124,7 @@ def _issue_all() -> None:
     _order(ports)
     reconciler.reconcile(TICK, ports)
     track(HINT, ports)
-    list(cohort._analyses(ports, PROJECT.id))
+    assert (len(list(all_analyses(ports, PROJECT.id))), len(list(all_orders(ports, PROJECT.id)))) == (1, 2)
     for filters in _filters():
         list_page(documents, PROJECT.id, filters)
         tab_counts(documents, PROJECT.id, filters)
