@@ -25,11 +25,12 @@ from shared.logs import Line, bound, why
 from shared.ports import Order as By
 from shared.ports import Ports, Query, Stored, Where
 from shared.steps.announce import announce, message_of
-from shared.steps.cohort import sync
+from shared.steps.cohort import Write, sync
 from shared.steps.observe import observe
 from shared.steps.start import start
 from shared.steps.store import Loaded
 from shared.steps.unused import delete_unused
+from shared.variants.cohort import write_cohort
 
 PAGE = 100
 
@@ -53,10 +54,10 @@ Map = Callable[[Callable[[str], None], Iterable[str]], Iterable[None]]
 log = logging.getLogger(__name__)
 
 
-def reconcile(delivery: Delivery, ports: Ports, *, side_by_side: Map = map) -> None:
+def reconcile(delivery: Delivery, ports: Ports, *, side_by_side: Map = map, copy: Write = write_cohort) -> None:
     """One round. What fails for one document is logged and left to the next round; the others get theirs.
 
-    `side_by_side` does the looks at Batch, which are mostly waiting.
+    `side_by_side` does the looks at Batch, which are mostly waiting; `copy` writes a cohort copy.
     """
     del delivery
     for _ in side_by_side(lambda path: _look_again(ports, path), turn(_silent(ports), ports.clock())):
@@ -70,7 +71,7 @@ def reconcile(delivery: Delivery, ports: Ports, *, side_by_side: Map = map) -> N
     for stored in _orders_to_refresh(ports):
         _each(stored, ports, _refresh)
     for stored in _whose_minute_it_is(ports, HOUR):
-        _each(stored, ports, lambda ports, stored: sync(ports, stored.data["id"], most=COPIES_A_TURN))
+        _each(stored, ports, lambda ports, stored: sync(ports, stored.data["id"], most=COPIES_A_TURN, write=copy))
     for stored in _whose_minute_it_is(ports, DAY):
         _each(stored, ports, lambda ports, stored: delete_unused(ports, stored.data["id"]))
 

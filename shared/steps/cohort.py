@@ -7,19 +7,29 @@ file is left. The index in the bucket says which table each copy is of, and is w
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from itertools import islice
+from pathlib import Path
 
 from shared.domain.analysis import Analysis, IngestedFile
+from shared.domain.errors import NotFound
+from shared.logs import why
 from shared.ports import Ports
 from shared.scratch import scratch
 from shared.steps.ingested import every_file
 from shared.steps.projects import all_analyses, bucket_of
-from shared.variants.cohort import INDEX, cohort_path, write_cohort
+from shared.variants.cohort import INDEX, TableBroken, cohort_path, write_cohort
+
+Write = Callable[[Path, str, Sequence[str], Path], None]
+"""As `write_cohort`."""
+
+log = logging.getLogger(__name__)
 
 
-def sync(ports: Ports, project: str, *, most: int | None = None) -> int:
+def sync(ports: Ports, project: str, *, most: int | None = None, write: Write = write_cohort) -> int:
     """How many files were written, at most `most`; the rest is left to the next time. Tables of no known assembly, and
-    those without samples, have no copy.
+    those without samples, have no copy; nor has one that cannot be read, which is said in the log.
 
     Raises Conflict where another run of the same project was faster; Transient when a service does not answer.
     """
@@ -31,22 +41,29 @@ def sync(ports: Ports, project: str, *, most: int | None = None) -> int:
     }
     gone = sorted(set(index) - set(wanted))[:most]
     changed = [path for path, (_, file) in wanted.items() if index.get(path) != file.table]
-    changed = changed[: None if most is None else most - len(gone)]
-    for path in changed:
-        analysis, file = wanted[path]
-        with scratch() as folder, ports.objects.local(bucket, str(file.table)) as table:
-            write_cohort(table, analysis.id, file.samples, folder / "copy.parquet")
-            ports.objects.upload(bucket, path, folder / "copy.parquet")
+    made = islice((path for path in changed if _copied(ports, bucket, path, *wanted[path], write)),
+                  None if most is None else most - len(gone))
+    after = {path: table for path, table in index.items() if path not in gone}
+    after |= {path: str(wanted[path][1].table) for path in made}
     for path in gone:
         with scratch() as folder:
-            write_cohort(folder, "", (), folder / "copy.parquet")
+            write(folder, "", (), folder / "copy.parquet")
             ports.objects.upload(bucket, path, folder / "copy.parquet")
-    if changed or gone:
-        after = {path: table for path, table in index.items() if path not in gone}
-        after |= {path: str(wanted[path][1].table) for path in changed}
+    if after != index:
         text = json.dumps(after, sort_keys=True).encode()
         ports.objects.write(bucket, INDEX, text, if_generation=seen.generation if seen else 0)
-    return len(changed) + len(gone)
+    return len(gone) + sum(index.get(path) != table for path, table in after.items())
+
+
+def _copied(ports: Ports, bucket: str, path: str, analysis: Analysis, file: IngestedFile, write: Write) -> bool:
+    try:
+        with scratch() as folder, ports.objects.local(bucket, str(file.table)) as table:
+            write(table, analysis.id, file.samples, folder / "copy.parquet")
+            ports.objects.upload(bucket, path, folder / "copy.parquet")
+    except (TableBroken, NotFound) as error:
+        log.warning("a variant table cannot be read", extra={"analysis_id": analysis.id, "reason": why(error)})
+        return False
+    return True
 
 
 def _files(ports: Ports, analysis: Analysis) -> Iterator[tuple[str, IngestedFile]]:

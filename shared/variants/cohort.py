@@ -91,9 +91,13 @@ def cohort_path(project: str, assembly: str, analysis: str, number: int) -> str:
     return f"{FOLDER}project={project}/assembly={assembly}/{analysis}-{number}.parquet"
 
 
+class TableBroken(ValueError):
+    """It cannot be read to its end."""
+
+
 def write_cohort(table: Path, analysis: str, samples: Sequence[str], out: Path) -> None:
     """The cohort copy of a variant table; `samples` are its columns, none of them: no rows. The rows of each sample are
-    by position."""
+    by position. Raises TableBroken."""
     parameters: dict[str, Any] = {"table": str(table), "analysis": analysis}
     parts = []
     for number, name in enumerate(samples):
@@ -108,11 +112,15 @@ def write_cohort(table: Path, analysis: str, samples: Sequence[str], out: Path) 
     if not parts:
         pq.write_table(ARROW.empty_table(), out, compression="zstd")
         return
-    with duckdb.connect(":memory:", config={"memory_limit": MEMORY, "temp_directory": str(out.parent)}) as connection:
-        found = connection.sql(" UNION ALL ".join(parts), params=parameters).to_arrow_reader(ROW_GROUP_ROWS)
-        with pq.ParquetWriter(out, ARROW, compression="zstd") as writer:
-            for batch in found:
-                writer.write_table(pa.Table.from_batches([batch]).cast(ARROW))
+    within: dict[str, Any] = {"memory_limit": MEMORY, "temp_directory": str(out.parent)}
+    try:
+        with duckdb.connect(":memory:", config=within) as connection:
+            found = connection.sql(" UNION ALL ".join(parts), params=parameters).to_arrow_reader(ROW_GROUP_ROWS)
+            with pq.ParquetWriter(out, ARROW, compression="zstd") as writer:
+                for batch in found:
+                    writer.write_table(pa.Table.from_batches([batch]).cast(ARROW))
+    except (duckdb.Error, pa.ArrowInvalid) as error:
+        raise TableBroken(f"{table.name}: {error}") from error
 
 
 def ask(folders: Sequence[Path], question: str, parameters: Mapping[str, Any]) -> list[dict[str, Any]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -40,9 +41,16 @@ from tests.simulation.invariants import InvariantBroken
 from tests.simulation.plan import SAMPLE, Plan
 from tests.simulation.schedule import Crashed, Scheduler
 
+
+def _copy(table: Path, analysis: str, samples: Sequence[str], out: Path) -> None:
+    """A cohort copy of a table that is none."""
+    out.write_text(f"{table.read_text() if samples else ''} {analysis} {samples}")
+
+
 HANDLERS: Mapping[str, receive.Handler] = {
     "submit": submit, "cancel": cancel, "track": track, "ingest": ingest, "reingest": ingest,
-    "cache": cache, "recache": cache, "reconcile": reconcile, "keep-dead-letters": keep_forwarded,
+    "cache": cache, "recache": cache, "reconcile": partial(reconcile, copy=_copy),
+    "keep-dead-letters": keep_forwarded,
 }
 """As each service's main.py binds them; a test compares the names with topology.yaml."""
 

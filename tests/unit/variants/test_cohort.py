@@ -12,7 +12,16 @@ import sqlglot
 from sqlglot import exp
 from sqlglot.optimizer.qualify import qualify
 
-from shared.variants.cohort import COLUMNS, FOLDER, QUESTIONS, ask, bigquery_schema, cohort_path, write_cohort
+from shared.variants.cohort import (
+    COLUMNS,
+    FOLDER,
+    QUESTIONS,
+    TableBroken,
+    ask,
+    bigquery_schema,
+    cohort_path,
+    write_cohort,
+)
 from tests.unit.variants.vcf_text import Built, fmt, info, vcf
 
 TERRAFORM = Path(__file__).parents[3] / "infra" / "terraform"
@@ -93,3 +102,10 @@ def test_the_sql_is_bigquerys_too(question: str) -> None:
     schema = {"variants": {**{name: kind for name, (kind, _) in COLUMNS.items()}, "project": "STRING",
                            "assembly": "STRING"}}
     qualify(tree, dialect="bigquery", schema=schema, validate_qualify_columns=True)
+
+
+def test_a_table_that_was_cut_is_no_copy(tmp_path: Path) -> None:
+    table = Built(tmp_path, vcf("13 32 . A C 50 PASS . GT 0/1", meta=META, samples=("kid",)), "x.vcf").path
+    table.write_bytes(table.read_bytes()[:-8])
+    with pytest.raises(TableBroken, match=table.name):
+        write_cohort(table, "x", ["kid"], tmp_path / "copy.parquet")
