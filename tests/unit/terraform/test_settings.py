@@ -16,7 +16,7 @@ LEFT_AS_THEY_ARE = {
     "push_certificates",  # Google's own
     "log_level", "log_json",
     "oidc_issuer", "oidc_audience", "oidc_keys_url", "oidc_algorithms", "superadmin_claim", "iap_keys_url",  # IAP it is
-    "service_accounts", "rate_per_s", "rate_burst",
+    "service_accounts", "rate_per_s", "rate_burst", "largest_upload",
 }
 OF_FUNCTIONS = {"push_account", "push_audience", "push_signature"}
 OF_THE_WEB = {"iap_audience", "superadmins", "proxies_before", "session_key"}
