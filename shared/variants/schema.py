@@ -58,8 +58,9 @@ INFO columns: one per declared key, `info_<key>`, of its type (Integer int64, Fl
     other Numbers   list, as in the file
     CSQ, ANN, BCSQ  string, the raw text with all transcripts
     info_other      list<struct<key, value>>: what has no column of its own: undeclared keys, and values that are not
-                    what the header says (the column is null then). Text as in the file, percent-decoded; value null for
-                    a key without `=`
+                    what the header says (the column is null then); and whole lists of Number=A, R and G of which the
+                    rows do not hold every value (alternates that make no row, genotypes of two alternates). Text as in
+                    the file, percent-decoded; value null for a key without `=`
 Strings are percent-decoded once; raw CSQ, ANN and BCSQ are not, since their own delimiters would come back.
 
 Sample columns: `s<i>_...`, i the 0-based position in the file's #CHROM line; names stand in the metadata under
@@ -77,7 +78,7 @@ Sample columns: `s<i>_...`, i the 0-based position in the file's #CHROM line; na
     s<i>_ad_ref, s<i>_ad_alt  int64   reads for the reference and for this allele; depths.py says where they come from
     s<i>_vaf        double   the caller's own fraction, or computed from the reads
     s<i>_fmt_<key>           every other declared FORMAT key, by the same rules as INFO
-    s<i>_fmt_other  list<struct<key, value>>, as info_other
+    s<i>_fmt_other  list<struct<key, value>>, as info_other; AD too
 
 File metadata: schema_version, header (text, as repaired), samples (JSON list), columns (JSON: column -> VCF key),
 assembly, mapping (JSON: the pipeline's own fields), report (JSON, see report.py). No time and no path: the same VCF and
@@ -95,7 +96,7 @@ import pyarrow as pa
 from shared.variants.vcf.header import Declaration, Header
 from shared.variants.vcf.values import ARROW_TYPES
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 
 OTHER = pa.list_(pa.struct([("key", pa.string()), ("value", pa.string())]))
 _STRINGS = pa.list_(pa.string())

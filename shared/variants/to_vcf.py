@@ -23,13 +23,13 @@ import pyarrow.parquet as pq
 from shared.variants.report import Notes
 from shared.variants.schema import KeyColumn, TableSchema, table_schema
 from shared.variants.to_cells import lines_of
-from shared.variants.to_vcf_values import Encoding, Records, by_record, joined, of_alleles
+from shared.variants.to_vcf_values import Encoding, Records, Written, by_record, joined, of_alleles, whole_lists
 from shared.variants.vcf.header import FIXED_COLUMNS, Header, parse_header
 from shared.variants.vcf.spans import Bools, Ints, spread
 
 CELLS_AT_A_TIME = 400_000
 ABOUT = "##iflow_export_"
-_NO_ROW = frozenset({"*", "<*>", "<NON_REF>", "."})
+_AD = KeyColumn("ad", "AD", "ref_and_allele", "Integer", None)
 _DP, _GQ = (KeyColumn(key.lower(), key, "value", kind, 1) for key, kind in (("DP", "Integer"), ("GQ", "Float")))
 _OTHER_DEPTHS = frozenset({"RD", "AO", "TAR", "TIR", "AU", "CU", "GU", "TU"})
 
@@ -125,10 +125,15 @@ class VcfWriter:
             if key in self._without:
                 continue
             values = rows[column.name]
+            told: pa.Array | None = None
+            if key in others:
+                told = others[key] = _with_whole(column, others[key], records)
             if column.kind == "Flag":
                 pieces.append(pc.if_else(records.by_record(values).fill_null(False), key, pa.scalar(None, pa.string())))
             elif values.null_count < len(values):
                 text = by_record(column, values, records, self._info)
+                if told is not None:
+                    text = pc.if_else(pc.and_(told.is_valid(), pa.array(records.written.has_whole(column))), None, text)
                 pieces.append(pc.binary_join_element_wise(key, text, "="))
             if key in others:
                 pieces.append(others.pop(key))
@@ -176,6 +181,12 @@ class VcfWriter:
             if values.null_count < len(values):
                 found[column.key] = by_record(column, values, records, self._format)
         for key, text in _others(records.by_record(of("fmt_other")), self._format).items():
+            declared = _AD if key == "AD" else self._schema.format.get(key)
+            if declared is not None:
+                whole = whole_lists(declared, text, records)
+                text = pc.coalesce(whole, text)
+                if key in found and whole.null_count < len(whole):
+                    found[key] = pc.coalesce(whole, found[key])
             first, second = (text, found.get(key)) if key in _OTHER_FIRST else (found.get(key), text)
             found[key] = text if first is None or second is None else pc.coalesce(first, second)
         return {key: text for key, text in found.items() if text.null_count < len(text)}
@@ -201,15 +212,12 @@ def _records(rows: pa.RecordBatch) -> tuple[Records, pa.Array, Removed]:
     starts = np.concatenate(([True], np.diff(number) != 0))
     first, of = np.flatnonzero(starts), np.cumsum(starts) - 1
     allele = rows["allele"].to_numpy(zero_copy_only=False).astype(np.int64)
-    written = rows["alts"].take(pa.array(first))
-    split = pc.split_pattern(written, ",")
-    counts = pc.list_value_length(split).to_numpy(zero_copy_only=False).astype(np.int64)
-    begin = np.cumsum(counts) - counts
-    names = split.flatten()
-    kept: Bools = pc.is_in(names, pa.array(sorted(_NO_ROW))).to_numpy(zero_copy_only=False).copy()
-    kept[begin[of] + allele - 1] = True
+    text = rows["alts"].take(pa.array(first))
+    written, names = Written.of(text, allele, of)
+    counts, kept = written.counts, written.kept
     if kept.all():
-        return Records(first, of, allele, counts), written, {}
+        return Records(first, of, allele, counts, written), text, {}
+    begin = np.cumsum(counts) - counts
     owner = np.repeat(np.arange(len(first)), counts)
     through = np.cumsum(kept)
     new: Ints = through - (through - kept)[begin][owner]
@@ -219,7 +227,7 @@ def _records(rows: pa.RecordBatch) -> tuple[Records, pa.Array, Removed]:
         int(r): {str(i + 1): str(new[begin[r] + i]) if kept[begin[r] + i] else "." for i in range(counts[r])}
         for r in np.flatnonzero(left < counts)
     }
-    return Records(first, of, new[begin[of] + allele - 1], left), alts, removed
+    return Records(first, of, new[begin[of] + allele - 1], left, written), alts, removed
 
 
 def _genotypes(text: pa.Array, removed: Removed) -> pa.Array:
@@ -266,6 +274,12 @@ def _others(
         text = joined(text, repeats, ";") if equals else text.take(pa.array(firsts))
         found[key] = spread(text, owners, len(other))
     return found
+
+
+def _with_whole(column: KeyColumn, text: pa.Array, records: Records) -> pa.Array:
+    """Of `key=value` texts; a key that stood twice stays as it was written."""
+    alone = pc.if_else(pc.match_substring(text, ";"), None, pc.replace_substring_regex(text, "^[^=]*=", ""))
+    return pc.coalesce(pc.binary_join_element_wise(column.key, whole_lists(column, alone, records), "="), text)
 
 
 def joined_list(array: pa.Array) -> pa.Array:

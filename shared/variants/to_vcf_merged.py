@@ -26,7 +26,7 @@ import pyarrow.parquet as pq
 from shared.variants.contigs import canonical
 from shared.variants.to_cells import lines_of
 from shared.variants.to_vcf import ABOUT, VcfWriter, header_lines, header_of, joined_list
-from shared.variants.to_vcf_values import Records
+from shared.variants.to_vcf_values import Records, Written
 from shared.variants.vcf.header import Header
 from shared.variants.vcf.spans import Ints
 
@@ -117,7 +117,8 @@ class _Merge:
         self._order = _Rows(order, [*_SITE, *cells])
         self._writers = [VcfWriter(header, self._version, self._left_out) for header in headers]
         self._tables = [
-            _Rows(path, ["allele", *(f"s{group.columns[number]}_gt" for group in groups if number in group.columns),
+            _Rows(path, ["allele", "alts",
+                         *(f"s{group.columns[number]}_gt" for group in groups if number in group.columns),
                          *(name for name in pq.read_schema(path).names if name.startswith("info_"))])
             for number, path in enumerate(tables)
         ]
@@ -187,8 +188,9 @@ class _Merge:
                 continue
             mine = rows.take(pa.array(first)).combine_chunks()
             each, one = np.arange(len(first)), np.ones(len(first), np.int64)
+            written = Written.only(mine["alts"].combine_chunks(), mine["allele"].to_numpy())
             batch = pa.RecordBatch.from_arrays([c.combine_chunks() for c in mine.columns], names=mine.column_names)
-            parts.append(self._writers[number].info_text(batch, Records(each, each, one, one)))
+            parts.append(self._writers[number].info_text(batch, Records(each, each, one, one, written)))
             owners.append(sources.of[at[first]])
         return pa.concat_arrays(parts).take(pa.array(np.argsort(np.concatenate(owners), kind="stable")))
 

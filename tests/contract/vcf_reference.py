@@ -116,7 +116,7 @@ def info_values(path: Path, most: int) -> list[tuple[dict[str, Any], list[tuple[
         for allele, alt in enumerate(alts := columns[4].split(","), 1):
             if alt not in NOT_ROWS:
                 found.append(
-                    _fields([(k, v if equals else None) for k, equals, v in pairs], declared, allele, len(alts))
+                    _fields([(k, v if equals else None) for k, equals, v in pairs], declared, allele, alts)
                 )
         if len(found) >= most:
             break
@@ -138,7 +138,7 @@ def format_values(path: Path, sample: int, most: int) -> list[tuple[dict[str, An
         ]
         for allele, alt in enumerate(alts := columns[4].split(","), 1):
             if alt not in NOT_ROWS:
-                found.append(_fields(pairs, declared, allele, len(alts), ploidy))
+                found.append(_fields(pairs, declared, allele, alts, ploidy))
         if len(found) >= most:
             break
     return found[:most]
@@ -148,7 +148,7 @@ def _fields(
     pairs: Sequence[tuple[str, str | None]],
     declared: dict[str, tuple[str, str]],
     allele: int,
-    alts: int,
+    alts: Sequence[str],
     ploidy: int = 0,
 ) -> tuple[dict[str, Any], list[tuple[str, str | None]]]:
     values: dict[str, Any] = {}
@@ -164,9 +164,11 @@ def _fields(
 
 
 def _value(
-    number: str, kind: str, text: str | None, allele: int, alts: int, ploidy: int, raw: bool
+    number: str, kind: str, text: str | None, allele: int, alternates: Sequence[str], ploidy: int, raw: bool
 ) -> tuple[Any, bool]:
-    """(what the row says, whether the text has to be kept beside it)."""
+    """(what the row says, whether the text has to be kept beside it: since it is not what the header says, or since no
+    row has all of it)."""
+    alts = len(alternates)
     if kind == "Flag":
         return text is None, text is not None
     if text is None:
@@ -194,7 +196,8 @@ def _value(
         return typed, False
     if len(parts) != expected:
         return None, True
-    return (typed[picked[0]] if number == "A" else [typed[i] for i in picked]), False
+    lost = any(alt in NOT_ROWS for alt in alternates) or (number == "G" and alts > 1)
+    return (typed[picked[0]] if number == "A" else [typed[i] for i in picked]), lost
 
 
 def _typed(kind: str, part: str) -> Any:

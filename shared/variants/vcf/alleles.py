@@ -49,6 +49,11 @@ class Rows:
         n = len(self.n_alts)
         return len(self) == n and bool((self.record == np.arange(n)).all())
 
+    @property
+    def n_rows(self) -> Ints:
+        """By record."""
+        return np.bincount(self.record, minlength=len(self.n_alts))
+
     def expand(self, by_record: pa.Array) -> pa.Array:
         """An array with one value a record as one with one value a row."""
         return by_record if self.one_each else by_record.take(pa.array(self.record))

@@ -23,12 +23,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from shared.variants.schema import KeyColumn
-from shared.variants.vcf.fields import Held, Others, Parsed, Wanted, by_row, negative, parse
+from shared.variants.vcf.fields import Held, Others, Parsed, Wanted, by_row, keep_whole, negative, parse
 from shared.variants.vcf.spans import Ints, take
 from shared.variants.vcf.values import MINUS_ONE, ZERO
 
 _BASES = "ACGT"
 _ONE = pa.scalar(1, pa.int32())
+_AD = KeyColumn("ad", "AD", "ref_and_allele", "Integer", None)
 
 
 @dataclass(frozen=True)
@@ -43,8 +44,9 @@ class Reads:
 class DepthReader:
     """Parses the keys once for all samples of a block; `read` then picks one sample's."""
 
-    def __init__(self, held: dict[str, Held], n_alts: Ints, ref: pa.Array, alt: pa.Array, others: Others) -> None:
-        """`n_alts` by cell; `ref` and `alt` by row."""
+    def __init__(self, held: dict[str, Held], n_alts: Ints, n_rows: Ints, ref: pa.Array, alt: pa.Array,
+                 others: Others) -> None:
+        """`n_alts` and `n_rows` by cell; `ref` and `alt` by row."""
         self.defects: list[tuple[str, Ints]] = []
         self._lists: dict[str, Parsed] = {}
         for key in ("AD", "AO", "RO", "RD", "DP", "TAR", "TIR", *(f"{base}U" for base in _BASES)):
@@ -56,12 +58,12 @@ class DepthReader:
             for column in [KeyColumn(key, key, "allele", "Float", None)]
         ]
         if "AD" in held:
-            self._keep_misfits(held["AD"], self._lists["AD"], n_alts, others)
+            self._keep_misfits(held["AD"], self._lists["AD"], n_alts, n_rows, others)
         self._totals = {key: _totals(self._lists[key]) for key in ("AD", "AO") if key in self._lists}
         self._strelka = "AU" in held or "TIR" in held
         self._ref_bases, self._alt_bases = _bases(ref, self._strelka), _bases(alt, self._strelka)
 
-    def _keep_misfits(self, held: Held, parsed: Parsed, n_alts: Ints, others: Others) -> None:
+    def _keep_misfits(self, held: Held, parsed: Parsed, n_alts: Ints, n_rows: Ints, others: Others) -> None:
         count = parsed.count[held.at]
         wrong = (count > 0) & (count != n_alts[held.at] + 1)
         if "RD" in self._lists:
@@ -76,6 +78,9 @@ class DepthReader:
             if len(at):
                 self.defects.append((f"FORMAT AD: {message}", held.at[at]))
                 others.add("AD", held.at[at], held.texts[at].to_arrow())
+        kept = np.zeros(held.owners, np.bool_)
+        kept[held.at] = wrong | below
+        keep_whole(_AD, held, np.where(kept, 0, parsed.count), n_alts, n_rows, others)
 
     def read(self, wanted: Wanted) -> dict[str, pa.Array]:
         reads = self._by_allele(wanted)

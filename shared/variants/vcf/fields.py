@@ -172,6 +172,19 @@ def count_misfits(column: KeyColumn, held: Held, parsed: Parsed, n_alts: Ints, p
     return misfits
 
 
+def keep_whole(column: KeyColumn, held: Held, count: Ints, n_alts: Ints, n_rows: Ints, others: Others) -> None:
+    """Adds the texts of which the rows do not hold every value: of alternates that make no row, and of genotypes of two
+    alternates. `count` values, `n_alts` alternates and `n_rows` rows are by owner; a `count` of 0 is kept otherwise."""
+    if column.shape not in ("allele", "ref_and_allele", "genotypes"):
+        return
+    lost = n_rows < n_alts
+    if column.shape == "genotypes":
+        lost = lost | (n_alts > 1)
+    at = np.flatnonzero((lost & (n_rows > 0) & (count > 0))[held.at])
+    if len(at):
+        others.add(column.key, held.at[at], held.texts[at].to_arrow())
+
+
 def _is_genotype_count(count: Ints, alleles: Ints, ploidy: Ints | None) -> Bools:
     """Whether there is one value for each of the C(alleles + ploidy - 1, ploidy) genotypes."""
     right: Bools = (count == alleles) | (count == alleles * (alleles + 1) // 2)

@@ -20,6 +20,7 @@ from shared.variants.vcf.fields import (
     any_true,
     by_row,
     count_misfits,
+    keep_whole,
     negative,
     outside_32_bits,
     parse,
@@ -47,6 +48,7 @@ class InfoReader:
         n = len(block)
         others = Others(n)
         held = self._by_key(block, others)
+        n_rows = rows.n_rows
         wanted = Wanted(rows.record, rows.allele, rows.n_alts[rows.record])
         absent = pa.array(np.zeros(len(rows), np.bool_))
         columns = {column.name: absent for column in self._schema.info.values() if column.kind == "Flag"}
@@ -59,6 +61,7 @@ class InfoReader:
                 columns[column.name] = texts.by_row(rows.record)
                 continue
             parsed = self._parsed(block, column, texts, rows.n_alts, others)
+            keep_whole(column, texts, parsed.count, rows.n_alts, n_rows, others)
             columns[column.name] = by_row(column, parsed, wanted)
         columns["info_other"] = rows.expand(others.column())
         return columns, held

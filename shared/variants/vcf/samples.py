@@ -17,7 +17,18 @@ from shared.variants.report import Notes
 from shared.variants.schema import SAMPLE_FIELDS, KeyColumn, TableSchema
 from shared.variants.vcf.alleles import Rows
 from shared.variants.vcf.depths import DepthReader
-from shared.variants.vcf.fields import Held, Others, Parsed, Wanted, any_true, by_row, count_misfits, negative, parse
+from shared.variants.vcf.fields import (
+    Held,
+    Others,
+    Parsed,
+    Wanted,
+    any_true,
+    by_row,
+    count_misfits,
+    keep_whole,
+    negative,
+    parse,
+)
 from shared.variants.vcf.genotype import CARRYING, ZYGOSITIES, Genotype, highest_allele, parse_genotype
 from shared.variants.vcf.header import Header
 from shared.variants.vcf.lines import Block, shown
@@ -58,10 +69,12 @@ class SampleReader:
         cells = len(block) * self._samples
         others = Others(cells)
         held = self._by_key(block)
-        n_alts = np.repeat(rows.n_alts, self._samples)
+        n_alts, n_rows = (np.repeat(n, self._samples) for n in (rows.n_alts, rows.n_rows))
         genotypes = self._genotypes(block, held.get("GT"), n_alts)
         parsed = self._parse_all(block, held, n_alts, genotypes, others)
-        depths = DepthReader(held, n_alts, rows.expand(ref), rows.alt, others)
+        for column, values in parsed:
+            keep_whole(column, held[column.key], values.count, n_alts, n_rows, others)
+        depths = DepthReader(held, n_alts, n_rows, rows.expand(ref), rows.alt, others)
         for message, at in depths.defects:
             self._note(block, message, at)
         other_column = others.column()
