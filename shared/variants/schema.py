@@ -44,7 +44,9 @@ Annotation columns: of the row's own allele; null where the file does not say
                              or CLNSIG, else from INFO; words that ClinVar does not have are kept and noted
     af_max          double   highest population frequency that the annotation, or else INFO, gives for this allele
     af_gnomad_exome, af_gnomad_genome   double   over all populations
-    cadd_phred, revel, spliceai_max     double   in-silico scores; spliceai_max of the four delta scores
+    cadd_phred, revel, spliceai_max     double   in-silico scores, from the annotation, else from an INFO key with
+                             entries by allele (SpliceAI), else from one with a number; spliceai_max of the four delta
+                             scores, and of all genes
     sift, polyphen  string   what they predict; `sift_score` and `polyphen_score` (double) are their scores
     tier            string   AMP/ASCO/CAP tier by the mapping: IA IB I II III IV, else as written
     acmg_class      string   by the mapping: pathogenic, likely_pathogenic, uncertain_significance, likely_benign,

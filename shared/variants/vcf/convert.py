@@ -18,7 +18,7 @@ from shared.variants.schema import TableSchema
 from shared.variants.vcf.alleles import Rows, read_alleles
 from shared.variants.vcf.annotations import annotate
 from shared.variants.vcf.classes import ClassReader
-from shared.variants.vcf.entries import annotation_layout
+from shared.variants.vcf.entries import annotation_layout, score_layouts
 from shared.variants.vcf.fields import Held, any_true
 from shared.variants.vcf.genotype import CARRYING
 from shared.variants.vcf.header import Header
@@ -26,7 +26,7 @@ from shared.variants.vcf.info import InfoReader
 from shared.variants.vcf.keys import VARIANT_TYPES, Keys, read_keys
 from shared.variants.vcf.lines import Block
 from shared.variants.vcf.samples import SampleReader
-from shared.variants.vcf.scores import read_scores
+from shared.variants.vcf.scores import read_scores, scores_by_allele
 from shared.variants.vcf.site import ALT, Sites, read_sites
 from shared.variants.vcf.spans import Ints
 
@@ -69,7 +69,7 @@ class Converter:
     def __init__(self, header: Header, schema: TableSchema, mapping: AnnotationMapping,
                  reference: Reference | None = None) -> None:
         self._header, self._schema, self._mapping, self._reference = header, schema, mapping, reference
-        self._layout = annotation_layout(header)
+        self._layout, self._score_layouts = annotation_layout(header), score_layouts(header)
         self._assembly = assembly(header.contigs, header.text)
 
     def convert(self, block: Block) -> Converted:
@@ -126,7 +126,8 @@ class Converter:
         chosen = None
         if self._layout and self._layout.key in held:
             found, chosen = annotate(block, self._layout, held[self._layout.key], columns["ref"], rows, notes)
-        found |= read_scores(self._schema, {**columns, **found}, chosen, len(rows))
+        by_allele = scores_by_allele(self._score_layouts, held, columns["ref"], rows)
+        found |= read_scores(self._schema, {**columns, **found}, by_allele, chosen, len(rows))
         classes = ClassReader(block, rows, self._schema, held, columns, chosen, notes)
         return found | classes.read(self._mapping, found.get("gene"))
 

@@ -70,6 +70,22 @@ def annotation_layout(header: Header) -> Layout | None:
     return None
 
 
+def score_layouts(header: Header) -> list[Layout]:
+    """The other INFO keys whose format names an allele and a score, as SpliceAI's plugin-free output does
+    (https://github.com/Illumina/SpliceAI): `SpliceAI=A|TUBB8|0.01|...,A|OTHER|...`. A field's name counts with its key
+    before it: `DS_AG` of SpliceAI."""
+    found = []
+    for key, declared in header.info.items():
+        names = () if key in _KEYS else _format(declared.description)
+        at = [i for i, name in enumerate(names) if name.upper() == "ALLELE"]
+        loose = {role: tuple(i for i, name in enumerate(names)
+                             if re.fullmatch(pattern, bare(name)) or re.fullmatch(pattern, bare(key + name)))
+                 for role, pattern in LOOSE_NAMES.items()}
+        if at and any(loose.values()):
+            found.append(Layout(key, names, {"allele": at[0]}, loose, ()))
+    return found
+
+
 def _format(description: str) -> tuple[str, ...]:
     """The field names in `... Format: A|B|C` (VEP), `...: 'A | B | C'` (SnpEff), or bcftools'
     `Format: '[*]A|B|C[|D|E]' or ...`."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 
 import numpy as np
@@ -12,8 +12,10 @@ import pyarrow.compute as pc
 
 from shared.variants import kernels
 from shared.variants.schema import TableSchema
-from shared.variants.vcf.entries import LOOSE_NAMES, Chosen, bare
-from shared.variants.vcf.fields import any_true
+from shared.variants.vcf.alleles import Rows
+from shared.variants.vcf.entries import LOOSE_NAMES, Chosen, Entries, Layout, bare
+from shared.variants.vcf.fields import Held, any_true
+from shared.variants.vcf.pairs import Pairs, pairs_of
 from shared.variants.vcf.spans import spread
 from shared.variants.vcf.values import NO_TEXT, NULL_TEXT, holds, numbers
 
@@ -23,16 +25,42 @@ _INFO_FREQUENCY = re.compile(r"^(?:gnomad|exac|1000g|topmed).*af", re.IGNORECASE
 _PREDICTION = r"^(?P<term>[A-Za-z_ ]*)[(]?(?P<score>[0-9.eE-]*)[)]?$"
 
 
-def read_scores(schema: TableSchema, columns: dict[str, pa.Array], chosen: Chosen | None, rows: int
-                ) -> dict[str, pa.Array]:
-    """The columns of SCORES, `af_max`, `sift` and `polyphen`; `columns` are those of INFO, and `af_max` so far."""
+def scores_by_allele(layouts: Sequence[Layout], held: dict[str, Held], ref: pa.Array, rows: Rows
+                     ) -> dict[str, pa.Array]:
+    """The highest number for each row among the entries of its own allele, several genes' among them: of INFO keys that
+    have entries of their own (`layouts`). `held` are the texts of each key by record, `ref` is REF by row."""
+    found: dict[str, pa.Array] = {}
+    for layout in layouts:
+        if layout.key not in held:
+            continue
+        entries = Entries(layout, held[layout.key])
+        pairs = pairs_of(entries, ref, rows)
+        for name in SCORES:
+            if layout.loose[name]:
+                values = highest(Chosen(entries, pairs.entry), layout.loose[name])
+                best = _highest_by_row(pairs, values, len(rows))
+                found[name] = best if name not in found else pc.max_element_wise(found[name], best)
+    return found
+
+
+def _highest_by_row(pairs: Pairs, values: pa.Array, rows: int) -> pa.Array:
+    known = np.flatnonzero(values.is_valid().to_numpy(zero_copy_only=False))
+    best = np.full(rows, -np.inf)
+    np.maximum.at(best, pairs.row[known], values.take(pa.array(known)).to_numpy())
+    return pa.array(best, mask=np.isinf(best))
+
+
+def read_scores(schema: TableSchema, columns: dict[str, pa.Array], by_allele: dict[str, pa.Array],
+                chosen: Chosen | None, rows: int) -> dict[str, pa.Array]:
+    """The columns of SCORES, `af_max`, `sift` and `polyphen`; `columns` are those of INFO, and `af_max` so far. Of the
+    chosen entry, else of entries by allele, else of an INFO key."""
     found = {}
     for name in SCORES:
         stated = highest(chosen, chosen.layout.loose[name]) if chosen else None
         in_info = _of_info(schema, columns, partial(_is_called, name))
-        found[name] = _first(stated, in_info, rows)
+        found[name] = _first([stated, by_allele.get(name), in_info], rows)
     frequencies = _of_info(schema, columns, _is_frequency)
-    found["af_max"] = _first(columns.get("af_max"), frequencies, rows)
+    found["af_max"] = _first([columns.get("af_max"), frequencies], rows)
     for name in ("sift", "polyphen"):
         if chosen and name in chosen.layout.places:
             found |= _prediction(name, chosen.text(name))
@@ -67,8 +95,8 @@ def _of_info(schema: TableSchema, columns: dict[str, pa.Array], meant: Callable[
     return found
 
 
-def _first(stated: pa.Array | None, other: pa.Array | None, rows: int) -> pa.Array:
-    known = [array for array in (stated, other) if array is not None]
+def _first(arrays: Sequence[pa.Array | None], rows: int) -> pa.Array:
+    known = [array for array in arrays if array is not None]
     return pc.coalesce(*known) if known else pa.nulls(rows, pa.float64())
 
 

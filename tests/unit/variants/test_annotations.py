@@ -229,3 +229,42 @@ def test_the_format_that_bcftools_csq_writes_is_read(tmp_path: Path) -> None:
     )
     built = Built(tmp_path, vcf("1 1 . A C . . BCSQ=*frameshift|G|T|coding", meta=(info("BCSQ", ".", "String", said),)))
     assert (built.rows[0]["gene"], built.rows[0]["consequence"]) == ("G", "frameshift_variant")
+
+
+SPLICEAI = info("SpliceAI", ".", "String", "SpliceAIv1.3.1 variant annotation. Format: ALLELE|SYMBOL|DS_AG|DS_AL|DS_DG|"
+                "DS_DL|DP_AG|DP_AL|DP_DG|DP_DL")
+
+
+def test_scores_are_those_of_the_rows_own_allele(tmp_path: Path) -> None:
+    """SpliceAI's own INFO key: by ALT as written, the highest of several genes; what is of another allele is not."""
+    built = Built(
+        tmp_path,
+        vcf(
+            "1 10 . C A,T . . SpliceAI=A|G1|0.01|0.2|0.0|0.0|1|2|3|4,A|G2|0.91|.|.|.|1|2|3|4,T|G1|0.30|0|0|0|1|2|3|4",
+            "1 20 . CAG C,CAGG . . SpliceAI=CAGG|G1|0.5|0|0|0|1|2|3|4,C|G1|0|0|0.7|0|1|2|3|4",
+            "1 30 . C T . . SpliceAI=A|G1|0.9|0|0|0|1|2|3|4,T|G1|0.1|0|0|0|1|2|3|4",
+            "1 40 . C T . . SpliceAI=T|G1|.|.|.|.|.|.|.|.",
+            "1 50 . C T . . .",
+            meta=(SPLICEAI,),
+        ),
+    )
+    assert built.column("spliceai_max") == [0.91, 0.3, 0.7, 0.5, 0.1, None, None]
+
+
+def test_alleles_are_told_as_vep_trims_them(tmp_path: Path) -> None:
+    """VEP's Allele drops the first base of all where they begin alike and differ in length; alternates that were parted
+    from one record keep the entries of all of it."""
+    meta = (info("CSQ", ".", "String", "Format: Allele|Consequence|SYMBOL|CADD_PHRED"),)
+    built = Built(
+        tmp_path,
+        vcf(
+            "1 10 . CAG C,CAGTT,CTG . . CSQ=TG|missense_variant|M|3,-|frameshift_variant|D|1,AGTT|stop_gained|I|2",
+            "1 20 . CAG C . . CSQ=AGTT|stop_gained|I|2,-|frameshift_variant|D|1",
+            "1 30 . C G,T . . CSQ=T|stop_gained|T|20,G|missense_variant|G|10",
+            "1 40 . C G . . CSQ=T|stop_gained|T|20,G|missense_variant|G|10",
+            meta=meta,
+        ),
+    )
+    assert built.column("gene") == ["D", "I", "M", "D", "G", "T", "G"]
+    assert built.column("cadd_phred") == [1, 2, 3, 1, 10, 20, 10]
+    assert "annotation_allele" not in built.codes
