@@ -17,6 +17,7 @@ from shared.variants.clauses import PanelContent
 from shared.variants.filters import BadQuery, filter_from
 from shared.variants.index_build import build_index
 from shared.variants.order_index import IndexBroken, open_index
+from shared.variants.order_rows import json_text
 from shared.variants.query import OrderQueries, Result
 from tests.unit.variants.orders import Joined, csq, table
 
@@ -291,3 +292,8 @@ def test_an_index_that_was_cut_is_refused(order: Joined, tmp_path: Path) -> None
         (tmp_path / "cut").write_bytes(whole[:at])
         with pytest.raises(IndexBroken):
             open_index(tmp_path / "cut")
+
+
+def test_json_has_a_text_for_a_number_that_it_has_no_word_for() -> None:
+    assert json_text({"qual": float("inf"), "af_max": 1e-06, "gene": "é", "dp": None}) == (
+        '{"qual":"Infinity","af_max":1e-6,"gene":"é","dp":null}'.encode())
