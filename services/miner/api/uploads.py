@@ -173,15 +173,18 @@ async def receive(
 async def _take(request: Request, receiver: Receiver, span: Span) -> None:
     """Raises starlette's ClientDisconnect where the connection breaks; what came before it counts."""
     start, held = span.start, bytearray()
-    async for part in request.stream():
-        held += part
-        if start + len(held) > span.end:
-            raise Refusal(400, "bad-range", "The body is longer than its Content-Range says.")
-        if len(held) >= PIECE_BYTES:
+    try:
+        async for part in request.stream():
+            held += part
+            if start + len(held) > span.end:
+                raise Refusal(400, "bad-range", "The body is longer than its Content-Range says.")
+            if len(held) >= PIECE_BYTES:
+                await run_in_threadpool(receiver.take, start, bytes(held))
+                start, held = start + len(held), bytearray()
+        if held:
             await run_in_threadpool(receiver.take, start, bytes(held))
-            start, held = start + len(held), bytearray()
-    if held:
-        await run_in_threadpool(receiver.take, start, bytes(held))
+    finally:
+        await run_in_threadpool(receiver.keep)  # it waits for the disk, and others must not wait with it
 
 
 def _span(header: str | None, size: int, length: str | None) -> Span:
