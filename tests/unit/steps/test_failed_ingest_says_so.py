@@ -13,11 +13,13 @@ from shared.delivery import Delivery
 from shared.domain.analysis import Analysis, Ingest, IngestStatus, Status
 from shared.domain.errors import EngineRefused
 from shared.domain.events import EventType, event_about
+from shared.domain.ingest import ingest_ready, renew_lease
 from shared.domain.part import Lease
 from shared.logs import Line
 from shared.ports import Ports, Update
 from shared.steps.announce import message_of
-from shared.steps.store import Loaded
+from shared.steps.store import Loaded, decide, load
+from tests.contract.clock import FakeClock
 
 Stored = Callable[[], dict[str, object]]
 
@@ -46,6 +48,28 @@ def test_one_that_died_as_often_as_it_may(
     ingest(_command(_store(ports, accepted, dead), now), ports)
     assert "failed" in str(stored()["ingest"])
     assert Line.INGEST_FAILED in caplog.messages
+
+
+def test_redelivered_while_it_works_there_is_one(ports: Ports, clock: FakeClock, accepted: Loaded) -> None:
+    """C55: a delivery every 10 s for 10 minutes, while the work renews its lease: each is answered at once, without a
+    second launch; so is one after it is ready."""
+    holders: list[str] = []
+    ids = iter(f"holder-{n}" for n in range(100))
+    ports = replace(ports, launch=lambda analysis, holder: holders.append(holder) or 0, new_id=lambda: next(ids))
+    command = _command(_store(ports, accepted, Ingest(status=IngestStatus.PENDING)), ports.clock())
+    path = accepted.analysis.doc_path
+    for _ in range(60):
+        ingest(command, ports)
+        clock.pass_s(10)
+        decide(ports.documents, path,
+               lambda current: renew_lease(current, holders[0], ports.clock(), ports.rules.policy, "working"))
+    assert holders == ["holder-0"]
+    decide(ports.documents, path, lambda current: ingest_ready(
+        current, (), cache=None, report=(), versions={}, now=ports.clock()))
+    ingest(command, ports)
+    ingest(_command(load(ports.documents, path).analysis, ports.clock()), ports)
+    assert holders == ["holder-0"]
+    assert load(ports.documents, path).analysis.ingest.status is IngestStatus.READY
 
 
 def test_one_whose_job_batch_refused(

@@ -207,6 +207,22 @@ def test_the_pipelines_own_classification_is_read_by_its_mapping(tmp_path: Path)
     assert "'high' is no class" in next(n.message for n in built.report.warnings if n.code == "classification")
 
 
+def test_unknown_words_are_counted_with_their_first_record_in_the_report(tmp_path: Path) -> None:
+    """A vocabulary that changes under a filter is told at ingest: terms of consequence, and ClinVar's significance."""
+    said = ("missense_variant", "stop_gained&new_term", "new_term", "missense_variant")
+    clnsig = ("Pathogenic", "Benign", "Newly_named", "Newly_named|Benign")
+    built = Built(tmp_path, vcf(
+        *(f"1 {n} . A C . . CSQ=C|{term}{'|' * 16};CLNSIG={word}"
+          for n, (term, word) in enumerate(zip(said, clnsig, strict=True), 1)),
+        meta=(RICH, info("CLNSIG", ".", "String")),
+    ))
+    found = [note.to_json() for note in built.report.warnings]
+    assert [(note["code"], note["message"], note["record"], note["line"], note["times"]) for note in found] == [
+        ("consequence", "'new_term' is no consequence that is known", 2, 6, 2),
+        ("classification", "'newly_named' is no significance of ClinVar", 3, 7, 2),
+    ]
+
+
 def test_an_unknown_consequence_is_kept_and_noted_with_its_line(tmp_path: Path) -> None:
     built = Built(tmp_path, vcf("1 1 . A C . . CSQ=C|missense_variant&mistake_variant||||||||||||||||", meta=(RICH,)))
     assert built.column("consequence") == ["missense_variant&mistake_variant"]

@@ -19,7 +19,8 @@ from shared.variants.index_build import build_index
 from shared.variants.order_index import IndexBroken, open_index
 from shared.variants.order_rows import json_text
 from shared.variants.query import OrderQueries, Result
-from tests.unit.variants.orders import Joined, csq, table
+from tests.unit.variants.orders import META, Joined, csq, table
+from tests.unit.variants.vcf_text import vcf
 
 CONSEQUENCES = (("missense_variant", "MODERATE"), ("stop_gained", "HIGH"), ("intron_variant", "MODIFIER"),
                 ("synonymous_variant", "LOW"))
@@ -226,6 +227,15 @@ def test_c68_a_region_is_one_however_it_is_spelled(tmp_path: Path, text: str, ke
     every = order.keys(sort="position")
     assert [key.partition("-")[0] for key in every] == ["2", "10", "17", "17", "X", "MT", "GL000192.1"]
     assert order.keys(q=text.strip()) == keys or text == "22"
+
+
+@pytest.mark.parametrize("contigs", [(), ("chrX",), ("chr2,length=xyz",)])
+def test_c39_a_region_finds_records_of_any_contig(tmp_path: Path, contigs: tuple[str, ...]) -> None:
+    """C39"""
+    text = vcf("chr2 5 . A C 50 PASS . GT 0/1", "chrX 7 . A C 50 PASS . GT 0/1", meta=META, samples=("P",),
+               contigs=contigs)
+    order = Joined(tmp_path, [(text, {"P": "proband"})])
+    assert (order.keys(region="2:1-10"), order.keys(region="chrX")) == (["2-5-A-C"], ["X-7-A-C"])
 
 
 def test_a_panel_is_symbols_or_regions(order: Joined) -> None:
