@@ -251,6 +251,35 @@ class Logs(Protocol):
         on. Raises Permanent for what is no mark."""
 
 
+# -- other people's servers ----------------------------------------------------------------------------------------
+
+
+class Answered(NamedTuple):
+    """An HTTP status, and the first characters of what came with it."""
+
+    status: int
+    head: str
+
+
+class Post(Protocol):
+    def __call__(self, url: str, headers: Mapping[str, str], body: bytes) -> Answered:
+        """Raises AddressRefused where nothing may be sent to, Unavailable when nobody answered in time."""
+
+
+@dataclass(frozen=True)
+class Courier:
+    """What it takes to tell others: for the notifier, and for whoever tries its settings.
+
+    `seal` makes a secret into what may lie in a document, `open` the other way round (Permanent for what is not ours).
+    `address()` is our own, as others reach it, without a slash at its end.
+    """
+
+    post: Post
+    seal: Callable[[str], str]
+    open: Callable[[str], str]
+    address: Callable[[], str]
+
+
 # -- all of them --------------------------------------------------------------------------------------------------
 
 

@@ -9,8 +9,9 @@ import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import quote
 
 from pydantic import SecretStr
@@ -24,11 +25,12 @@ from shared.domain.events import Topic
 from shared.domain.lifecycle import Rules
 from shared.domain.policy import Policy
 from shared.logs import log_lines
-from shared.ports import Logs, Objects, Ports, Uploads
+from shared.ports import Courier, Logs, Objects, Ports, Uploads
 from shared.topology import topology
 
 if TYPE_CHECKING:  # no backend's clients are loaded before it is chosen: they are most of a function's cold start
     from shared.adapters.embedded.bus import SqliteBus
+    from shared.adapters.vault import Vault
 
 LOCAL_PROJECT = "local"
 """The Google project that the local Batch server and the emulators play."""
@@ -51,6 +53,7 @@ class Settings(BaseSettings):
     missing_grace_s: float = Policy.missing_grace_s
     silent_after_s: float = Policy.silent_after_s
     unsent_after_s: float = Policy.unsent_after_s
+    stuck_after_s: float = Policy.stuck_after_s
     ingest_lease_s: float = Policy.ingest_lease_s
     trace: bool = False  # spans: to Cloud Trace on google, else to `traces_file`
     log_level: Literal["DEBUG", "INFO", "WARNING"] = "INFO"
@@ -67,6 +70,11 @@ class Settings(BaseSettings):
     image: str = "iflow:local"  # the container image of this code, for ingests that are jobs
     ingest_account: str | None = None  # e-mail of the account that such a job runs as
     ingest_as_job_over: int = 50_000_000  # bytes of an analysis' VCFs, compressed as they are
+
+    # who is told (services/notifier)
+    public_url: str | None = None  # where others reach our pages; local stacks know their own
+    notify_keys: SecretStr | None = None  # seal secrets in documents (adapters/vault.py); local stacks make one
+    callbacks_to_loopback: bool = False  # on local stacks only
 
     # google: who may call the functions (shared/push.py)
     push_account: str | None = None
@@ -98,7 +106,8 @@ class Settings(BaseSettings):
     def policy(self) -> Policy:
         return Policy(
             missing_grace_s=self.missing_grace_s, silent_after_s=self.silent_after_s,
-            unsent_after_s=self.unsent_after_s, ingest_lease_s=self.ingest_lease_s,
+            unsent_after_s=self.unsent_after_s, ingest_lease_s=self.ingest_lease_s, stuck_after_s=self.stuck_after_s,
+            loopback_callbacks=self.callbacks_to_loopback and self.backend != "google",
         )
 
     @property
@@ -122,7 +131,7 @@ class Settings(BaseSettings):
     def environment(self) -> dict[str, str]:
         """These settings as variables, for another `Settings()` to read, here or in a process begun here. Secrets stay
         where they are."""
-        values = {**self.model_dump(exclude={"session_key"}), "state_dir": self.state_dir.resolve()}
+        values = {**self.model_dump(exclude={"session_key", "notify_keys"}), "state_dir": self.state_dir.resolve()}
         return {f"IFLOW_{name.upper()}": str(value) for name, value in values.items() if value is not None}
 
     @property
@@ -189,6 +198,48 @@ def _tracer(settings: Settings) -> tracing.Tracer:
     return to_file(settings.traces_file)
 
 
+# -- who tells others ---------------------------------------------------------------------------------------------
+
+
+def courier(settings: Settings) -> Courier:
+    """For the services that topology.yaml gives the secret `notify-keys`."""
+    from shared.adapters.outside import Outside
+
+    vault = cache(lambda: _vault(settings))  # who seals nothing needs no key
+    return Courier(
+        post=Outside(loopback=settings.policy.loopback_callbacks).post,
+        seal=lambda secret: vault().seal(secret),
+        open=lambda sealed: vault().open(sealed),
+        address=lambda: _public_url(settings),
+    )
+
+
+def _vault(settings: Settings) -> Vault:
+    from shared.adapters.embedded.kept import kept_secret
+    from shared.adapters.vault import Vault
+
+    if settings.notify_keys is not None:
+        return Vault(settings.notify_keys.get_secret_value())
+    if settings.backend == "google":
+        raise Unavailable("IFLOW_NOTIFY_KEYS is not set: no secret can be sealed or opened")
+    return Vault(kept_secret(settings.state_dir / "auth" / "notify.key").decode())
+
+
+def _public_url(settings: Settings) -> str:
+    if settings.public_url is None and settings.backend == "google":
+        raise Unavailable("IFLOW_PUBLIC_URL does not say where our pages are")
+    return (settings.public_url or str(_running(settings)["api"])).rstrip("/")
+
+
+def _running(settings: Settings) -> Mapping[str, Any]:
+    """What the running stack says of itself. Raises Unavailable."""
+    try:
+        found: Mapping[str, Any] = json.loads(settings.stack_file.read_text())
+    except FileNotFoundError:
+        raise Unavailable(f"no stack runs over {settings.state_dir}; start one with `make serve`") from None
+    return found
+
+
 # -- embedded -----------------------------------------------------------------------------------------------------
 
 
@@ -212,7 +263,7 @@ def _embedded(settings: Settings) -> Ports:
         bus=embedded_bus(settings),
         objects=objects,
         uploads=SpooledUploads(settings.uploads_dir, objects),
-        engine=BatchEngine(local_client(_batch_address(settings))),
+        engine=BatchEngine(local_client(str(_running(settings)["batch"]))),
         logs=FileLogs(settings.batch_dir),
         clock=now_utc,
         rules=Rules(settings.policy, read_price_tables()),
@@ -221,13 +272,6 @@ def _embedded(settings: Settings) -> Ports:
         logs_url=_logs_in_folder(settings),
         notify_topic=f"projects/{LOCAL_PROJECT}/topics/{Topic.BATCH}",
     )
-
-
-def _batch_address(settings: Settings) -> str:
-    try:
-        return str(json.loads(settings.stack_file.read_text())["batch"])
-    except FileNotFoundError:
-        raise Unavailable(f"no stack runs over {settings.state_dir}; start one with `make serve`") from None
 
 
 def _logs_in_folder(settings: Settings) -> Callable[[str], str]:

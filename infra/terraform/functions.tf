@@ -13,7 +13,7 @@ locals {
     IFLOW_INGEST_AS_JOB_OVER = tostring(var.largest_function_ingest_bytes)
     IFLOW_BATCH_NETWORK      = google_compute_network.batch.id
     IFLOW_BATCH_SUBNETWORK   = google_compute_subnetwork.batch.id
-    IFLOW_TRACE              = "true"
+    IFLOW_PUBLIC_URL         = "https://${var.domain}"
     IFLOW_UNASSIGNED_BUCKET  = google_storage_bucket.lab["unassigned"].name
     IFLOW_TRACE              = "true"
   }
@@ -75,10 +75,26 @@ resource "google_cloud_run_v2_service" "function" {
           value = env.value
         }
       }
+
+      # A secret named some-key is setting IFLOW_SOME_KEY of shared/runtime.py.
+      dynamic "env" {
+        for_each = toset(try(local.services[each.value.service].secrets, []))
+
+        content {
+          name = "IFLOW_${upper(replace(env.key, "-", "_"))}"
+
+          value_source {
+            secret_key_ref {
+              secret  = google_secret_manager_secret.this[env.key].secret_id
+              version = "latest"
+            }
+          }
+        }
+      }
     }
   }
 
-  depends_on = [google_project_service.this]
+  depends_on = [google_project_service.this, google_secret_manager_secret_iam_member.reads]
 }
 
 # A binding and not a member: whoever was let in by hand is put out again by the next apply.

@@ -111,6 +111,7 @@ resource "google_logging_metric" "this" {
 
 locals {
   subscription = "resource.type=\"pubsub_subscription\""
+  ours         = "${local.subscription} AND resource.labels.subscription_id!=\"callback\" AND resource.labels.subscription_id!=\"notify\""
   service      = "resource.type=\"cloud_run_revision\" AND resource.labels.service_name=monitoring.regex.full_match(\"iflow-.*\")"
   logged       = { for name, _ in local.log_metrics : name => "resource.type=\"cloud_run_revision\" AND metric.type=\"logging.googleapis.com/user/iflow/${name}\"" }
 
@@ -126,9 +127,10 @@ locals {
       filter   = local.logged.dead_letters_kept
       aligned  = "ALIGN_DELTA", every_s = 60, for_s = 0, threshold = 0, by = ["metric.label.service"]
     }
+    # A callback waits for hours where its receiver does not answer, and holds up nothing.
     oldest-message = {
       severity = "CRITICAL", title = "a message has been waiting for ten minutes"
-      filter   = "${local.subscription} AND metric.type=\"pubsub.googleapis.com/subscription/oldest_unacked_message_age\""
+      filter   = "${local.ours} AND metric.type=\"pubsub.googleapis.com/subscription/oldest_unacked_message_age\""
       aligned  = "ALIGN_MAX", every_s = 60, for_s = 300, threshold = 600, by = ["resource.label.subscription_id"]
     }
     ingest-failures = {

@@ -118,8 +118,12 @@ resource "google_artifact_registry_repository_iam_member" "pulls" {
 
 # The places of secrets. What is in them never passes through Terraform, whose state would keep it.
 locals {
-  secrets = merge([
-    for name, spec in local.services : { for secret in try(spec.secrets, []) : secret => name }
+  secrets = toset(flatten([for name, spec in local.services : try(spec.secrets, [])]))
+
+  secret_readers = merge([
+    for name, spec in local.services : {
+      for secret in try(spec.secrets, []) : "${name} ${secret}" => { service = name, secret = secret }
+    }
   ]...)
 }
 
@@ -150,9 +154,9 @@ resource "google_secret_manager_secret" "this" {
 }
 
 resource "google_secret_manager_secret_iam_member" "reads" {
-  for_each = local.secrets
+  for_each = local.secret_readers
 
-  secret_id = google_secret_manager_secret.this[each.key].secret_id
+  secret_id = google_secret_manager_secret.this[each.value.secret].secret_id
   role      = "roles/secretmanager.secretAccessor"
-  member    = google_service_account.service[each.value].member
+  member    = google_service_account.service[each.value.service].member
 }

@@ -43,10 +43,11 @@ def submit(
                                                       help="Repeatable.")] = None,
     origin: Annotated[str | None, typer.Option(help="order, sample or compute.")] = None,
     order: Annotated[str | None, typer.Option(help="The id of the order that asks.")] = None,
+    callback_url: Annotated[str | None, typer.Option(help="An https address that is told how it ends.")] = None,
     request_id: Annotated[str | None, typer.Option(help="Repeating it repeats nothing.", show_default="new")] = None,
 ) -> None:
     """Ask for an analysis: by a file, by options, or both. Prints its id."""
-    options = Options(display_id, pipeline, inputs or [], samples or [], origin, order)
+    options = Options(display_id, pipeline, inputs or [], samples or [], origin, order, callback_url)
     body = request_of(file, options)
     key = request_id or body.get("request_id") or str(uuid.uuid4())
     body["request_id"] = key

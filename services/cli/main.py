@@ -11,6 +11,7 @@ from services.cli import (
     events,
     filters,
     login,
+    notifications,
     ops,
     orders,
     panels,
@@ -28,7 +29,8 @@ app = typer.Typer(
 for name, group in (
     ("analyses", analyses.app), ("orders", orders.app), ("samples", samples.app), ("variants", variants.app),
     ("panels", panels.app), ("filters", filters.app), ("pipelines", pipelines.app), ("projects", projects.app),
-    ("events", events.app), ("ops", ops.app), ("audit", audit.app), ("config", config.app),
+    ("events", events.app), ("notifications", notifications.app), ("ops", ops.app), ("audit", audit.app),
+    ("config", config.app),
 ):
     app.add_typer(group, name=name)
 login.add_to(app)

@@ -22,6 +22,7 @@ class Options:
     samples: Sequence[str]
     origin: str | None
     order: str | None
+    callback_url: str | None
 
 
 def request_of(file: Path | None, options: Options) -> dict[str, Any]:
@@ -32,6 +33,7 @@ def request_of(file: Path | None, options: Options) -> dict[str, Any]:
     given = {
         "display_id": options.display_id, "pipeline": slug or None, "version": version or None,
         "origin": options.origin, "order_id": options.order,
+        "callback_url": options.callback_url,
         "samples": [sample_of(text) for text in options.samples] or None,
     }
     body.update({name: value for name, value in given.items() if value is not None})

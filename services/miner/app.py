@@ -17,6 +17,7 @@ from services.miner.api import (
     files,
     logs,
     members,
+    notifications,
     ops,
     orders,
     outputs,
@@ -79,6 +80,7 @@ def create_app(ports: Callable[[], Ports] = runtime.ports, settings: Settings | 
     app.state.links = Links()
     chosen = settings or Settings()
     app.state.access, app.state.trail = Access(chosen, ports), Trail(ports, chosen.proxies_before)
+    app.state.courier = runtime.courier(chosen)
     problems.install(app, wants_page, render_problem)
     app.add_middleware(FormLimit)
     app.add_middleware(SecurityHeaders)
@@ -86,12 +88,13 @@ def create_app(ports: Callable[[], Ports] = runtime.ports, settings: Settings | 
     api = APIRouter(prefix="/api/v1")
     for resource in (
         stream, projects, pipelines, analyses, orders, samples, uploads, panels, saved_filters, outputs, archives,
-        files, logs, variants, exports, members,
+        files, logs, variants, exports, members, notifications,
         audit, ops, events,
     ):
         api.include_router(resource.router)
     api.include_router(variants.details)
     api.include_router(orders.proposals)
+    api.include_router(notifications.delivered)
     app.include_router(api)
     app.include_router(sign_in.router)
     for area in (

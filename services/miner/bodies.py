@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from typing import Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from shared.domain.callback import LONGEST_URL
+from shared.domain.events import EventType
 from shared.domain.member import Role
+from shared.domain.notification import CHAT_DEFAULT, CHAT_EVENTS, OLD_SECRET_HOURS
 from shared.domain.order import OrderStatus
 from shared.domain.panel import PanelKind
 from shared.domain.project import Project
@@ -19,6 +22,42 @@ class NewRole(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     role: Role = Field(description="demo_viewer sees; viewer may download, too; editor works; admin names members.")
+
+
+class NotificationsWanted(BaseModel):
+    """Where the project's chat is told, and of what."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    chat_url: str | None = Field(
+        default=None, max_length=LONGEST_URL, description="A Slack-compatible incoming webhook, which is a secret."
+    )
+    chat_on: tuple[EventType, ...] = Field(
+        default=CHAT_DEFAULT, max_length=len(CHAT_EVENTS), description=f"Of {', '.join(CHAT_EVENTS)}.",
+    )
+
+    @field_validator("chat_on")
+    @classmethod
+    def _can_be_told(cls, chat_on: tuple[EventType, ...]) -> tuple[EventType, ...]:
+        if others := [kind for kind in chat_on if kind not in CHAT_EVENTS]:
+            raise ValueError(f"{', '.join(others)} cannot be told; choose of {', '.join(CHAT_EVENTS)}")
+        return tuple(dict.fromkeys(chat_on))
+
+
+class NewSecret(BaseModel):
+    """How long the secrets before it go on signing."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    keep_old_hours: int = Field(default=OLD_SECRET_HOURS, ge=0, le=720)
+
+
+class NotificationsTest(BaseModel):
+    """Without an address the chat is written to."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    callback_url: str | None = Field(default=None, max_length=LONGEST_URL)
 
 
 class NewProject(BaseModel):

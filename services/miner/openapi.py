@@ -10,7 +10,16 @@ from fastapi.openapi.utils import get_openapi
 from pydantic.json_schema import models_json_schema
 
 from services.miner.auth.permissions import TABLE, Permission
-from services.miner.bodies import NewPanel, NewProject, NewRole, OrderTransition, Rerun
+from services.miner.bodies import (
+    NewPanel,
+    NewProject,
+    NewRole,
+    NewSecret,
+    NotificationsTest,
+    NotificationsWanted,
+    OrderTransition,
+    Rerun,
+)
 from services.miner.examples import add_examples
 from shared.domain.order import OrderChange, OrderRequest
 from shared.domain.pipeline import Pipeline
@@ -20,7 +29,8 @@ from shared.domain.saved_filter import SavedFilterRequest
 from shared.domain.upload import UploadRequest
 
 BODIES = (SubmitRequest, Pipeline, NewProject, Rerun, OrderRequest, OrderChange, OrderTransition, NewPanel,
-          SavedFilterRequest, NewRole, SampleRequest, Stated, UploadRequest)
+          SavedFilterRequest, NewRole, SampleRequest, Stated, UploadRequest, NotificationsWanted,
+          NewSecret, NotificationsTest)
 SECURITY = {
     "token": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT",
               "description": "Of the configured issuer; of a local stack, what `iflow login` gets."},

@@ -21,6 +21,7 @@ from shared.domain.events import EventType, event_about
 from shared.domain.job import JobState
 from shared.domain.order import Order
 from shared.domain.silence import due
+from shared.domain.stuck import mark_stuck
 from shared.logs import Line, bound, why
 from shared.ports import Order as By
 from shared.ports import Ports, Query, Stored, Where
@@ -28,7 +29,7 @@ from shared.steps.announce import announce, message_of
 from shared.steps.cohort import Write, sync
 from shared.steps.observe import observe
 from shared.steps.start import start
-from shared.steps.store import Loaded
+from shared.steps.store import Loaded, as_stored, decide, load
 from shared.steps.unused import delete_unused
 from shared.variants.cohort import write_cohort
 
@@ -85,11 +86,22 @@ def _look_at(ports: Ports, stored: Stored) -> None:
     loaded = _loaded(stored)
     if loaded.analysis.job.uid is None:
         loaded = start(ports, loaded)
-    loaded = observe(ports, loaded)
+    loaded = _said_when_stuck(ports, observe(ports, loaded))
     analysis = loaded.analysis
     if analysis.cancel_requested and not analysis.status.final and analysis.job.state not in BEING_CANCELLED:
         ports.engine.cancel(analysis.job.name)
         observe(ports, loaded)
+
+
+def _said_when_stuck(ports: Ports, loaded: Loaded) -> Loaded:
+    loaded, why_not = decide(
+        ports.documents, loaded.analysis.doc_path,
+        lambda analysis: mark_stuck(analysis, ports.clock(), ports.rules.policy), known=loaded,
+    )
+    if why_not is not None:
+        return loaded
+    announce(ports.documents, ports.bus, as_stored(loaded))
+    return load(ports.documents, loaded.analysis.doc_path)
 
 
 def _ingest_again(ports: Ports, stored: Stored) -> None:

@@ -69,6 +69,7 @@ def new_analysis(
         inputs_path=elsewhere.path if elsewhere else None,
         input_files=input_files[:HEAD_OF_INPUT_FILES], input_files_total=len(input_files),
         origin=request.origin, samples=request.samples, order_id=request.order_id, rerun_of=rerun_of,
+        callback_url=request.callback_url,
         job=Job(
             name=f"{project.batch_parent}/jobs/{paths.job_id(identity)}", region=project.region,
             service_account=project.service_account,
@@ -108,7 +109,7 @@ def rerun_request(
         request_id=request_id, project=analysis.project, display_id=display_id,
         pipeline=analysis.pipeline.slug, version=version or analysis.pipeline.version, inputs=dict(inputs),
         samples=analysis.samples if samples is None else samples, origin=analysis.origin,
-        order_id=analysis.order_id, requested_by=by,
+        order_id=analysis.order_id, requested_by=by, callback_url=analysis.callback_url,
     )
 
 

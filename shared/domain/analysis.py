@@ -15,7 +15,7 @@ from pydantic import Field
 from shared.domain import paths
 from shared.domain.cache import Built
 from shared.domain.clock import Time
-from shared.domain.events import Event
+from shared.domain.events import CALLED_BACK, Event, EventType
 from shared.domain.job import JobState
 from shared.domain.listed import Listed, listed
 from shared.domain.part import Change, Lease, Part, Recorded
@@ -85,6 +85,13 @@ class FailureKind(StrEnum):
 class CancelRequested(Part):
     by: str
     at: Time
+
+
+class Stuck(Part):
+    """It waits or runs for longer than anybody would expect (shared/domain/stuck.py), in the status that it is in."""
+
+    since: Time
+    reason: str
 
 
 class PipelineRun(Part):
@@ -218,6 +225,7 @@ class Analysis(Recorded):
     status: Status
     status_detail: str
     cancel_requested: CancelRequested | None = None
+    stuck: Stuck | None = None
 
     pipeline: PipelineRun
     inputs: Mapping[str, Any]
@@ -229,6 +237,7 @@ class Analysis(Recorded):
     samples: tuple[Sample, ...] = ()
     order_id: str | None = None
     rerun_of: str | None = None
+    callback_url: str | None = None
 
     outputs: tuple[Output, ...] = ()
     outputs_total: int = 0
@@ -258,6 +267,16 @@ class Analysis(Recorded):
     @classmethod
     def from_document(cls, data: Mapping[str, Any]) -> Self:
         return super().from_document({**data, "listed": {}})
+
+    def with_event(self, kind: EventType, at: Time, data: Mapping[str, Any]) -> Self:
+        """Where the requester wants to be called back, the command to do so is committed beside it."""
+        announced = super().with_event(kind, at, data)
+        if self.callback_url is None or kind not in CALLED_BACK:
+            return announced
+        event = announced.unsent[-1]
+        return super(Analysis, announced).with_event(EventType.CALLBACK, at, {
+            "analysis_id": self.id, "event_id": event.id, "type": kind,
+        })
 
     @property
     def doc_path(self) -> str:

@@ -40,6 +40,7 @@ TOLD: Mapping[str, frozenset[str]] = {
     "panels": frozenset({"slug", "version", "title", "kind"}),
     "saved_filters": frozenset({"slug", "name"}),
     "members": frozenset({"email", "role"}),
+    "settings": frozenset({"chat_host", "chat_on"}),
     "dead_letters": frozenset({"replayed_at", "replayed_by"}),
 }
 """By family of documents: fields whose values an entry has. Of all others it says only that they were changed: no

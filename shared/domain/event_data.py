@@ -38,6 +38,14 @@ class IngestAnalysis(_Data):
     force: bool = Field(description="Also when the ingest is ready or has failed.")
 
 
+class CallBack(_Data):
+    """Who asked for the analysis is to be told that event `event_id` of this type has happened."""
+
+    analysis_id: str
+    event_id: str = Field(description="The callback's webhook-id.")
+    type: EventType
+
+
 class StatusChanged(_Data):
     """The analysis has entered `status`, as its document says."""
 
@@ -70,6 +78,17 @@ class IngestFailed(_Data):
 
     analysis_id: str
     slug: str
+    order_id: str | None
+    reason: str
+
+
+class IsStuck(_Data):
+    """The analysis waits or runs for longer than anybody would expect. Said once for each status."""
+
+    analysis_id: str
+    display_id: str
+    slug: str
+    status: Status
     order_id: str | None
     reason: str
 
@@ -126,6 +145,7 @@ DATA: dict[EventType, type[BaseModel]] = {
     EventType.START: StartAnalysis,
     EventType.CANCEL: CancelAnalysis,
     EventType.INGEST: IngestAnalysis,
+    EventType.CALLBACK: CallBack,
     EventType.QUEUED: StatusChanged,
     EventType.RUNNING: StatusChanged,
     EventType.SUCCEEDED: StatusChanged,
@@ -133,6 +153,7 @@ DATA: dict[EventType, type[BaseModel]] = {
     EventType.CANCELLED: StatusChanged,
     EventType.INGESTED: Ingested,
     EventType.INGEST_FAILED: IngestFailed,
+    EventType.STUCK: IsStuck,
     EventType.REJECTED: RequestRejected,
     EventType.ORDER_CREATED: OrderState,
     EventType.ORDER_CHANGED: OrderState,
@@ -141,9 +162,10 @@ DATA: dict[EventType, type[BaseModel]] = {
     EventType.ORDER_CACHE_FAILED: OrderCacheFailed,
 }
 
+INTERNAL = (EventType.START, EventType.INGEST, EventType.CALLBACK, EventType.ORDER_CACHE)
 Audience = Literal["public", "internal"]
 AUDIENCE: dict[EventType, Audience] = {
-    kind: "internal" if kind in (EventType.START, EventType.INGEST, EventType.ORDER_CACHE) else "public"
+    kind: "internal" if kind in INTERNAL else "public"
     for kind in EventType
 }
 """`internal` ones are between our own services: ask for an ingest by REST."""

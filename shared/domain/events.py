@@ -40,6 +40,8 @@ class EventType(StrEnum):
     INGESTED = "analysis.ingested"
     INGEST_FAILED = "analysis.ingest_failed"
     REJECTED = "analysis.rejected"
+    STUCK = "analysis.stuck"
+    CALLBACK = "analysis.callback"
     ORDER_CREATED = "order.created"
     ORDER_CHANGED = "order.changed"
     ORDER_CACHE = "order.cache"
@@ -52,8 +54,13 @@ class EventType(StrEnum):
 
 
 COMMAND_TYPES = frozenset({
-    EventType.SUBMIT, EventType.START, EventType.CANCEL, EventType.INGEST, EventType.ORDER_CACHE,
+    EventType.SUBMIT, EventType.START, EventType.CANCEL, EventType.INGEST, EventType.CALLBACK, EventType.ORDER_CACHE,
 })
+
+CALLED_BACK = frozenset({
+    EventType.SUCCEEDED, EventType.FAILED, EventType.CANCELLED, EventType.INGESTED, EventType.INGEST_FAILED,
+})
+"""Of these a requester hears who gave a `callback_url`."""
 
 
 class Event(BaseModel):

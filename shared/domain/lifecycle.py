@@ -258,7 +258,7 @@ def entered(analysis: Analysis, to: Status, at: datetime, *, by: str, source: st
     change = Change(
         at=at, from_=analysis.status if before else None, to=to, by=by, source=source, reason=shorten(reason, 500)
     )
-    moved = analysis.changed(status=to, updated_at=_later(analysis, at)).with_history(change)
+    moved = analysis.changed(status=to, stuck=None, updated_at=_later(analysis, at)).with_history(change)
     return moved.with_event(EVENT_OF[to], at, _announcement(moved, change))
 
 

@@ -49,6 +49,7 @@ def pieces(slug: str) -> Iterable[str]:
 
 
 def _needs_attention(analysis: Analysis) -> bool:
-    """It failed, or its ingest did, or Batch has not confirmed that it is cancelled."""
+    """It failed, or its ingest did, or it is stuck, or Batch has not confirmed that it is cancelled."""
     unconfirmed = analysis.cancel_requested is not None and not analysis.status.final
-    return analysis.status == "failed" or analysis.ingest.status == "failed" or unconfirmed
+    failed = analysis.status == "failed" or analysis.ingest.status == "failed"
+    return failed or analysis.stuck is not None or unconfirmed

@@ -116,6 +116,18 @@ def member_doc(project: str, email: str) -> str:
     return f"projects/{project}/members/{email}"
 
 
+def notifications_doc(project: str) -> str:
+    return f"projects/{project}/settings/notifications"
+
+
+def deliveries(project: str) -> str:
+    return f"projects/{project}/deliveries"
+
+
+def delivery_doc(project: str, delivery: str) -> str:
+    return f"{deliveries(project)}/{safe_id(delivery)}"
+
+
 def rejection_doc(project: str, event_id: str) -> str:
     return f"projects/{project}/rejections/{safe_id(event_id)}"
 

@@ -22,5 +22,12 @@ class Policy:
     ingest_attempts: int = 5
     """Leases taken before an ingest that keeps dying becomes `failed` with that as its reason."""
 
+    stuck_after_s: float = 21_600
+    """How long an analysis may wait for a machine, run past what its pipeline allows, or be unconfirmed as cancelled,
+    before people are told that it is stuck."""
+
+    loopback_callbacks: bool = False
+    """Callbacks and webhooks may go to this very machine, by plain http: on local stacks, for tests and for trying."""
+
     seen_refresh_s: float = 86_400
     """How old the counts of other analyses in an open order's cache may be; those of a reported one stay."""

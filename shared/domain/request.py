@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 
 from shared.domain import paths
+from shared.domain.callback import LONGEST_URL
 from shared.domain.errors import Permanent
 from shared.domain.input_schema import unfit
 from shared.domain.reasons import Reason, field_name, limited, short
@@ -111,6 +112,10 @@ class SubmitRequest(BaseModel):
         default=None, max_length=120, validate_default=True, description="The order that asked, if one did."
     )
     requested_by: Text = Field(min_length=1, max_length=200, description="A person (e-mail) or a service.")
+    callback_url: str | None = Field(
+        default=None, max_length=LONGEST_URL,
+        description="An https address that is told, signed, how the analysis ends (docs/callbacks.md).",
+    )
 
     @field_validator("display_id")
     @classmethod
@@ -136,7 +141,8 @@ class SubmitRequest(BaseModel):
 
     def digest(self) -> str:
         """Tells a repeated request from another one under the same request id."""
-        text = json.dumps(self.model_dump(mode="json"), sort_keys=True, separators=(",", ":"))
+        told = self.model_dump(mode="json", exclude={"callback_url"} if self.callback_url is None else None)
+        text = json.dumps(told, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()
 
 

@@ -12,6 +12,7 @@ from shared.domain.project import Project
 from shared.domain.reasons import Reason
 from shared.domain.request import RequestRefused, SubmitRequest
 from shared.ports import Create, Order, Ports, Query, Where
+from shared.steps.notifications import callback_faults
 from shared.steps.projects import project as find_project
 from shared.steps.store import ATTEMPTS, Loaded
 from shared.steps.transitions import log_transitions
@@ -79,7 +80,9 @@ def _checked(ports: Ports, request: SubmitRequest, source: str, rerun_of: Analys
         pipeline = Pipeline.model_validate(rerun_of.pipeline.definition)
     else:
         pipeline = _pipeline(ports, request)
-    reasons = validate_inputs(pipeline, request.inputs)
+    reasons = [
+        *callback_faults(ports, request.project, request.callback_url), *validate_inputs(pipeline, request.inputs)
+    ]
     files, about_files = _files(ports, project, pipeline, request) if not reasons else ((), [])
     if reasons := [*reasons, *about_files]:
         raise RequestRefused(tuple(reasons))

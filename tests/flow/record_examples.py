@@ -64,7 +64,7 @@ def shortened(value: Any, key: str = "") -> Any:
     if isinstance(value, dict) and key == "definition":
         return {name: value[name] for name in ("slug", "version", "title") if name in value}
     if isinstance(value, dict):
-        return {name: shortened(each, name) for name, each in value.items()}
+        return {name: "whsec_..." if name == "secret" else shortened(each, name) for name, each in value.items()}
     return value
 
 
@@ -103,6 +103,7 @@ def record(stack: Stack) -> dict[str, dict[str, Any]]:
     lists_of_the_project(ask)
     members(ask)
     operators(ask, stack)
+    told(ask, made["id"])
     return dict(sorted(ask.calls.items()))
 
 
@@ -164,6 +165,16 @@ def operators(ask: Recorder, stack: Stack) -> None:
         ask.ask("GET", f"/ops/{family}/{{{name}}}", **{name: found[0]["id"]})
     ask.ask("POST", "/ops/dead-letters/{letter}/replay", letter=found[0]["id"])
     ask.ask("POST", "/ops/reconcile")
+
+
+def told(ask: Recorder, analysis: str) -> None:
+    """Last: no message may go out meanwhile."""
+    ask.ask("GET", "/analyses/{analysis}/deliveries", analysis=analysis)
+    ask.ask("POST", "/notifications/signing", {"keep_old_hours": 24})
+    body = {"chat_url": "https://chat.lab.example/hooks/x", "chat_on": ["analysis.failed", "analysis.stuck"]}
+    ask.ask("PUT", "/notifications", body)
+    ask.ask("GET", "/notifications")
+    ask.ask("POST", "/notifications/test", {})
 
 
 def main() -> None:

@@ -11,6 +11,7 @@ from typing import Any
 
 from cloudevents.http.event import CloudEvent
 
+from services.notifier.handler import callback, notify
 from services.reconciler.handler import reconcile
 from services.status_tracker.handler import cancel, track
 from services.submit.handler import submit
@@ -28,7 +29,7 @@ from shared.domain.cache import Member
 from shared.domain.errors import Transient, Unavailable
 from shared.domain.events import EventType, Topic
 from shared.domain.order import Order
-from shared.ports import LogPart, LogTail, Message, Ports
+from shared.ports import Answered, Courier, LogPart, LogTail, Message, Ports
 from shared.steps.dead_letters import keep_forwarded
 from shared.steps.seen import KeyFiles
 from shared.topology import Topology, topology
@@ -47,9 +48,18 @@ def _copy(table: Path, analysis: str, samples: Sequence[str], out: Path) -> None
     out.write_text(f"{table.read_text() if samples else ''} {analysis} {samples}")
 
 
+def _nobody(url: str, headers: Mapping[str, str], body: bytes) -> Answered:
+    del headers, body
+    raise Unavailable(f"nobody is there: {url}")
+
+
+OUTSIDE = Courier(post=_nobody, seal=str, open=str, address=lambda: "https://iflow.example.org")
+"""No project of a plan has a chat, and no request a callback."""
+
 HANDLERS: Mapping[str, receive.Handler] = {
     "submit": submit, "cancel": cancel, "track": track, "ingest": ingest, "reingest": ingest,
     "cache": cache, "recache": cache, "reconcile": partial(reconcile, copy=_copy),
+    "callback": partial(callback, courier=OUTSIDE), "notify": partial(notify, courier=OUTSIDE),
     "keep-dead-letters": keep_forwarded,
 }
 """As each service's main.py binds them; a test compares the names with topology.yaml."""

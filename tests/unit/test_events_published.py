@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import timedelta
 
 import jsonschema
 import pytest
@@ -18,6 +19,7 @@ from shared.domain.order import Changed, Order, OrderStatus, transition
 from shared.domain.order_cache import cache_failed, cache_ready
 from shared.domain.policy import Policy
 from shared.domain.request import Sample
+from shared.domain.stuck import mark_stuck
 from tests.builders import QUEUED, RUNNING, SCHEDULED, T0, a_built, a_job, a_request, after, an_analysis, an_order, look
 
 
@@ -35,7 +37,8 @@ def test_each_schema_is_valid_and_stands_in_the_asyncapi_document(kind: EventTyp
 
 def _paths() -> Iterator[Analysis]:
     """Analyses on every way through the lifecycle, with all the events that they committed."""
-    queued = an_analysis()
+    queued = an_analysis(callback_url="https://lims.lab.example/iflow")
+    yield after(mark_stuck(queued, T0 + timedelta(days=1), Policy()))
     running = after(look(queued, a_job(JobState.RUNNING, QUEUED, SCHEDULED, RUNNING)))
     done = after(look(running, a_job(JobState.SUCCEEDED, QUEUED, SCHEDULED, RUNNING)))
     yield ingest_ready(done, (IngestedFile(path="a", table="t"),), cache=None, report=(), versions={}, now=T0).analysis

@@ -11,12 +11,13 @@ from fastapi import Request
 
 from services.miner.auth.keys import RemoteKeys, discovered
 from services.miner.auth.limits import Limits
-from services.miner.auth.local_issuer import LocalIssuer, kept_secret
+from services.miner.auth.local_issuer import LocalIssuer
 from services.miner.auth.person import Person
 from services.miner.auth.roles import Roles
 from services.miner.auth.sessions import CSRF_FIELD, CSRF_HEADER, UNSAFE, Sessions
 from services.miner.auth.tokens import TokenRefused, Verifier
 from services.miner.problems import Refusal
+from shared.adapters.embedded.kept import kept_secret
 from shared.domain.member import email_of
 from shared.ports import Ports
 from shared.runtime import Settings

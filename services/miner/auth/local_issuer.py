@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import os
-import secrets
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 import jwt
@@ -15,6 +12,7 @@ from jwt import PyJWK
 from jwt.algorithms import ECAlgorithm
 
 from services.miner.auth.tokens import Verifier
+from shared.adapters.embedded.kept import kept_secret
 from shared.runtime import Settings, now_utc
 
 ISSUER = "urn:iflow:local"
@@ -63,19 +61,3 @@ def _new_key() -> bytes:
     return ec.generate_private_key(ec.SECP256R1()).private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     )
-
-
-def kept_secret(file: Path, make: Any = lambda: secrets.token_urlsafe(48).encode()) -> bytes:
-    """What the file holds; the first who asks makes it, whole or not at all, for its owner alone (mode 0600)."""
-    if not file.exists():
-        file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        made = file.with_name(f".{file.name}.{secrets.token_hex(8)}")
-        with os.fdopen(os.open(made, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as opened:
-            opened.write(make())
-        try:
-            os.link(made, file)
-        except FileExistsError:
-            pass  # another process was faster; its secret is the one
-        finally:
-            made.unlink()
-    return file.read_bytes()

@@ -26,7 +26,7 @@ class Permission(StrEnum):
     WORK = "work"
     """Ask for analyses and orders, change, cancel and rerun them."""
     MANAGE = "manage"
-    """Members and pipelines."""
+    """Members, pipelines, and who is told."""
     OPERATE = "operate"
     """Rejections, dead letters, cancels, the audit trail: of the project that is named; of all, for superadmins, where
     none is."""
@@ -123,6 +123,7 @@ TABLE: Mapping[str, Permission] = {
     f"POST {API}/analyses/{{analysis}}/rerun": _P.WORK,
     f"POST {API}/analyses/{{analysis}}/ingest": _P.WORK,
     f"GET {API}/analyses/{{analysis}}/events": _P.SEE,
+    f"GET {API}/analyses/{{analysis}}/deliveries": _P.SEE,
     f"GET {API}/analyses/{{analysis}}/outputs": _P.SEE,
     f"GET {API}/analyses/{{analysis}}/outputs/{{path}}": _P.READ_FILES,
     f"GET {API}/analyses/{{analysis}}/logs": _P.READ_FILES,
@@ -182,6 +183,11 @@ TABLE: Mapping[str, Permission] = {
     f"GET {API}/members/{{email}}": _P.MANAGE,
     f"PUT {API}/members/{{email}}": _P.MANAGE,
     f"DELETE {API}/members/{{email}}": _P.MANAGE,
+
+    f"GET {API}/notifications": _P.MANAGE,
+    f"PUT {API}/notifications": _P.MANAGE,
+    f"POST {API}/notifications/signing": _P.MANAGE,
+    f"POST {API}/notifications/test": _P.MANAGE,
 
     f"GET {API}/audit": _P.OPERATE,
     f"GET {API}/audit/export": _P.OPERATE,

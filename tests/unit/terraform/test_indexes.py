@@ -48,6 +48,7 @@ from shared.ports import Create, Order, Ports, Query, Where
 from shared.runtime import Settings
 from shared.steps import orders
 from shared.steps.accept import accept
+from shared.steps.deliver import deliveries
 from shared.steps.members import put_member
 from shared.steps.orders import accept_order, orders_of
 from shared.steps.projects import all_analyses, all_orders
@@ -125,6 +126,7 @@ def _issue_all() -> None:
     reconciler.reconcile(TICK, ports)
     track(HINT, ports)
     assert (len(list(all_analyses(ports, PROJECT.id))), len(list(all_orders(ports, PROJECT.id)))) == (1, 2)
+    deliveries(ports, PROJECT.id, "x")
     for filters in _filters():
         list_page(documents, PROJECT.id, filters)
         tab_counts(documents, PROJECT.id, filters)
