@@ -119,7 +119,8 @@ def lab() -> Lab:
     clock = FakeClock()
     bus = MemoryBus(topology(), clock)
     ports = Ports(
-        documents=MemoryDocuments(), bus=bus, objects=MemoryObjects(clock), engine=QuietEngine(), logs=None,
+        documents=MemoryDocuments(), bus=bus, objects=MemoryObjects(clock), uploads=None, logs=None,
+        engine=QuietEngine(),
         clock=clock, rules=Rules(Policy(loopback_callbacks=True), {}), new_id=lambda: "id",
         launch=lambda subject, holder: 0, logs_url=str, notify_topic="batch-events",
     )
