@@ -14,7 +14,7 @@ LEFT_AS_THEY_ARE = {
     "state_dir", "port", "reconcile_every_s", "batch_address", "callbacks_to_loopback",  # of a stack on one machine
     "missing_grace_s", "silent_after_s", "unsent_after_s", "ingest_lease_s", "stuck_after_s",  # shared/domain/policy.py
     "push_certificates",  # Google's own
-    "log_level", "log_json", "largest_upload",
+    "log_level", "log_json",
     "oidc_issuer", "oidc_audience", "oidc_keys_url", "oidc_algorithms", "superadmin_claim", "iap_keys_url",  # IAP it is
     "service_accounts", "rate_per_s", "rate_burst", "largest_upload",
 }
