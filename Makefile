@@ -8,7 +8,7 @@ STAMP := $(VENV)/.installed
 SCRATCH = $(shell test "$$(df -m --output=avail /dev/shm 2>/dev/null | tail -1)" -gt 4096 2>/dev/null && \
     echo /dev/shm || dirname "$$(mktemp -u)")
 
-.PHONY: help install demo serve test lint simulate cases emulators emulators-demo count-ops bench-events bench-ingest bench-browse bench-list examples screenshots policy-scan lock clean
+.PHONY: help install demo serve test lint simulate cases emulators emulators-demo count-ops bench-events bench-ingest bench-browse bench-list bench-serving examples screenshots policy-scan lock clean
 
 help:                ## what can be made
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## */\t/' | expand -t 18
@@ -65,6 +65,9 @@ bench-browse: $(STAMP) ## pages of 5 million variants for one reader and for twe
 
 bench-list: $(STAMP) ## pages of a list of 10,000 analyses under any filter and sort: build/bench/list.json
 	$(BIN)/python -m tests.bench.list
+
+bench-serving: $(STAMP) ## 20 GB by the API, and 100 readers of live streams: build/bench/serving.json
+	$(BIN)/python -m tests.bench.serving
 
 examples: $(STAMP)   ## each call of the API once, with its answer: services/miner/examples.json
 	$(BIN)/python -m tests.flow.record_examples
