@@ -41,6 +41,20 @@ def family_vcf(names: Sequence[str] = ("P", "M", "F"), common: int = 250) -> byt
     return table(*rows, samples=list(names)).encode()
 
 
+REFERENCE = "client-resources/reference/family.fa"
+
+
+def family_reference() -> tuple[bytes, bytes]:
+    """The beginning of each chromosome, all A, and its index: as long as the variants need it."""
+    lengths = {"chr1": 3000, "chr2": 3000, "chr4": 3000, "chrX": 5_001_000}
+    text, index = b"", b""
+    for name, length in lengths.items():
+        text += f">{name}\n".encode()
+        index += f"{name}\t{length}\t{len(text)}\t{length}\t{length + 1}\n".encode()
+        text += b"A" * length + b"\n"
+    return text, index
+
+
 def family_reads() -> tuple[bytes, bytes]:
     """A BAM of the proband's reads around the needle, every other one with its allele, and its index."""
     with tempfile.TemporaryDirectory() as folder:
@@ -67,7 +81,7 @@ FAMILY = shell_pipeline(
     "family", 'cp "$IFLOW_BUCKET_DIR/$(sed -n \'s/.*"folder": "\\(.*\\)".*/\\1/p\' "$IFLOW_INPUTS")"/* "$OUT"',
     [{"glob": glob, "kind": kind, "required": True}
      for glob, kind in (("*.vcf", "vcf"), ("*.bam", "bam"), ("*.bai", "index"))],
-    inputs={"type": "object", "properties": {"folder": {"type": "string"}}},
+    inputs={"type": "object", "properties": {"folder": {"type": "string"}}}, reference=REFERENCE,
 )
 """Leaves the files of a folder as they are."""
 
@@ -76,6 +90,8 @@ def ingested_family(
     stack: Stack, name: str = "Family 7", names: Sequence[str] = ("P", "M", "F")
 ) -> dict[str, Any]:
     """The document of the analysis, once its variants can be browsed."""
+    for ending, content in zip(("", ".fai"), family_reference(), strict=True):
+        stack.ports.objects.write(stack.project, REFERENCE + ending, content)
     folder = f"samples/{paths.slug(name)}/uploads"
     register_pipeline(stack.ports, stack.project, FAMILY, by=ADA)
     bam, index = family_reads()

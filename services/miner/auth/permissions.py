@@ -102,6 +102,7 @@ TABLE: Mapping[str, Permission] = {
     "POST /filters": _P.WORK,
     "GET /orders/{order}/reads": _P.READ_FILES,
     "GET /analyses/{analysis}/reads": _P.READ_FILES,
+    "GET /analyses/{analysis}/reads/reference/{kind}": _P.READ_FILES,
     "GET /orders/{order}/reads/contigs": _P.READ_FILES,
     "GET /analyses/{analysis}/reads/contigs": _P.READ_FILES,
 

@@ -5,17 +5,18 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Sequence
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import pyarrow.parquet as pq
 from fastapi import APIRouter, Query, Request
-from fastapi.responses import PlainTextResponse, Response
+from fastapi import Path as InPath
+from fastapi.responses import PlainTextResponse, RedirectResponse, Response
 
 from services.miner.auth.headers import PAGES
 from services.miner.caches import Subject, of_analysis, of_order
 from services.miner.context import TheAnalysis, TheOrder, ThePorts, TheProject, analysis_named, loaded, loaded_order
 from services.miner.pages.rendering import render
-from services.miner.problems import Refusal
+from services.miner.problems import Refusal, not_found
 from shared.domain.analysis import Analysis, Output
 from shared.ports import Ports
 from shared.steps.outputs import every_output
@@ -57,6 +58,26 @@ def contigs_of_order(stored: TheOrder, ports: ThePorts) -> PlainTextResponse:
     return _contigs(ports, of_order(loaded_order(stored).order))
 
 
+@router.get("/analyses/{analysis}/reads/reference/{kind}")
+def reference_file(
+    request: Request, stored: TheAnalysis, ports: ThePorts, kind: Annotated[Literal["fa", "fai", "gzi"], InPath()]
+) -> RedirectResponse:
+    """To a signed address of the FASTA file that the pipeline names, or of its index."""
+    analysis = loaded(stored).analysis
+    path = reference_of(analysis)
+    file = ports.objects.stat(analysis.bucket, path + ("" if kind == "fa" else f".{kind}")) if path else None
+    if file is None:
+        raise not_found(f"reference ({kind}) of analysis {analysis.display_id!r}")
+    link = request.app.state.links.to(ports, analysis.bucket, file, f"{request.base_url}")
+    return RedirectResponse(link.url, 307, {"Cache-Control": "no-store"})
+
+
+def reference_of(analysis: Analysis) -> str | None:
+    """Its path in the bucket."""
+    found: str | None = analysis.pipeline.definition.get("reference")
+    return found
+
+
 def has_reads(analysis: Analysis) -> bool:
     """By the outputs that the document itself holds."""
     return any(each.path.endswith(_ALIGNMENTS) for each in analysis.outputs)
@@ -69,7 +90,10 @@ def _page(
     if not any(track["type"] == "alignment" for track in tracks):
         raise Refusal(404, "no-reads", f"{name!r} has no BAM or CRAM file with its index among its outputs; a pipeline "
                       "keeps them by `outputs` in its definition.")
-    answer = render(request, "reads.html", parent=parent, name=name, tracks=tracks, locus=locus)
+    reference = next((_reference(ports, each) for each in analyses if reference_of(each)), None)
+    answer = render(
+        request, "reads.html", parent=parent, name=name, tracks=tracks, locus=locus, reference=reference,
+    )
     answer.headers["Content-Security-Policy"] = POLICY
     return answer
 
@@ -88,6 +112,16 @@ def _tracks(analysis: Analysis, outputs: Sequence[Output]) -> Iterator[dict[str,
                 "links": f"/api/v1/analyses/{analysis.id}/links",
                 "index": next(path for path in beside if path in paths),
             }
+
+
+def _reference(ports: Ports, analysis: Analysis) -> dict[str, Any]:
+    """As igv.js takes it, but for the project in its addresses."""
+    path = reference_of(analysis) or ""
+    base = f"/analyses/{analysis.id}/reads/reference"
+    found = {"name": path.rpartition("/")[2], "fastaURL": f"{base}/fa", "indexURL": f"{base}/fai"}
+    if ports.objects.stat(analysis.bucket, f"{path}.gzi"):
+        found["compressedIndexURL"] = f"{base}/gzi"
+    return found
 
 
 def _contigs(ports: Ports, subject: Subject) -> PlainTextResponse:

@@ -15,10 +15,16 @@ const tracks = JSON.parse(place.dataset.tracks).map((track) => ({
   indexURL: async () => (await linked(track)).index,
 }));
 
+const own = JSON.parse(place.dataset.reference);
+const inProject = (address) => `${address}?project=${encodeURIComponent(place.dataset.project)}`;
+const reference = own.fastaURL
+  ? { id: own.name, ...Object.fromEntries(Object.entries(own).map(([name, value]) => [name, name.endsWith("URL") ? inProject(value) : value])) }
+  : { id: "contigs", name: "Contigs of the VCF", format: "chromsizes", fastaURL: place.dataset.contigs };
+
 try {
   await igv.createBrowser(place, {
     loadDefaultGenomes: false, search: false, locus: place.dataset.locus || undefined, tracks,
-    reference: { id: "contigs", name: "Contigs of the VCF", format: "chromsizes", fastaURL: place.dataset.contigs, wholeGenomeView: false },
+    reference: { ...reference, wholeGenomeView: false },
   });
   place.dataset.state = "drawn";
 } catch (error) {
