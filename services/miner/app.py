@@ -47,6 +47,7 @@ from services.miner.pages import files as files_page
 from services.miner.pages import ops as ops_page
 from services.miner.pages import orders as orders_page
 from services.miner.pages import pipelines as pipelines_page
+from services.miner.pages import samples as samples_page
 from services.miner.pages import variants as variants_page
 from services.miner.pages.rendering import render_problem, wants_page
 from shared import runtime
@@ -99,7 +100,7 @@ def create_app(ports: Callable[[], Ports] = runtime.ports, settings: Settings | 
     app.include_router(sign_in.router)
     for area in (
         home, static_files, api_docs, new_analysis, several, analyses_page, orders_page, variants_page, reads,
-        ops_page, pipelines_page, files_page,
+        samples_page, ops_page, pipelines_page, files_page,
     ):
         app.include_router(area.router)
     app.include_router(analysis_page.router)  # last: an analysis may have any name

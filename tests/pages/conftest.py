@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Browser
+from playwright.sync_api import Browser, expect
 
 from tests.flow.stack import Stack, stack_over
 from tests.pages.browser import browser_started
+
+expect.set_options(timeout=30_000)
+"""A loaded machine with two cores is allowed for."""
 
 
 @pytest.fixture(scope="session")

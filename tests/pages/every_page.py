@@ -61,6 +61,10 @@ PAGES: Mapping[str, str] = {
     "order-reads": "/orders/family-7/reads?locus=chr1:950-1050",
     "analysis-reads": "/analyses/family-7/reads",
     "variants-not-yet": "/orders/waits/variants",
+    "samples": "/samples",
+    "samples-none": "/samples?text=nobody",
+    "samples-new": "/samples/new",
+    "sample": "/samples/s2",
     "ops": "/ops",
     "ops-rejections": "/ops?tab=rejections",
     "ops-silent": "/ops?tab=silent",
@@ -84,6 +88,8 @@ def furnished(folder: Path) -> Iterator[Stack]:
         assert stack.client.post("/orders", json={"display_id": "Family 7", "analyses": ["family-7"]}).is_success
         waits = {"display_id": "waits", "samples": [{"name": "Later", "role": "proband"}]}
         assert stack.client.post("/orders", json=waits).is_success
+        assert stack.client.post("/samples", json={"name": "S2", "external_ids": {"lims": "4711"}}).is_success
+        stack.ports.objects.write("demo", "samples/s2/uploads/reads.txt", b"reads")
         message = message_of(submit_event("never taken"))
         letter = Delivery("a-dead-letter", message.data, message.attributes, message.ordering_key, iso(T0))
         keep(stack.ports, letter, "submit", "Firestore did not answer within 10 s", attempts=10)

@@ -106,6 +106,11 @@ TABLE: Mapping[str, Permission] = {
     "GET /orders/{order}/reads/contigs": _P.READ_FILES,
     "GET /analyses/{analysis}/reads/contigs": _P.READ_FILES,
 
+    "GET /samples": _P.SEE,
+    "GET /samples/new": _P.WORK,
+    "POST /samples/new": _P.WORK,
+    "GET /samples/{sample}": _P.SEE,
+    "POST /samples/{sample}": _P.WORK,
     "GET /ops": _P.OPERATE,
     "GET /ops/rejections/{rejection}": _P.OPERATE,
     "GET /ops/dead-letters/{letter}": _P.OPERATE,
