@@ -53,7 +53,6 @@ from services.miner.pages.rendering import render_problem, wants_page
 from shared import runtime
 from shared.ports import Ports
 from shared.runtime import Settings, set_up_logs
-from shared.variants.turns import share_often
 
 DESCRIPTION = """\
 Analyses of a clinical sequencing laboratory: one run of a configured pipeline against a sample's inputs.
@@ -113,7 +112,6 @@ def create_app(ports: Callable[[], Ports] = runtime.ports, settings: Settings | 
 def create_service() -> FastAPI:
     """The same in a process of its own, whose lines are set up like a function's."""
     set_up_logs(Settings())
-    share_often()
     return create_app()
 
 

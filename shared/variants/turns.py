@@ -2,17 +2,8 @@
 
 from __future__ import annotations
 
-import sys
 from collections import deque
 from threading import Lock, local
-
-SHARED_EVERY_S = 0.0001
-
-
-def share_often() -> None:
-    """A thread that comes back from compiled code gets Python's lock within 0.1 ms, not 5 as is Python's default: a
-    question comes back fifty times, and two that are worked on at once would wait for each other most of the time."""
-    sys.setswitchinterval(SHARED_EVERY_S)
 
 
 class Turns:

@@ -38,7 +38,6 @@ from shared.variants.order_rows import json_text
 from shared.variants.order_schema import Group, arrow_schema
 from shared.variants.parquet import TableWriter
 from shared.variants.query import AT_WORK, OrderQueries
-from shared.variants.turns import share_often
 from tests.bench.report import percentile, report
 
 ROWS = int(os.environ.get("ROWS", "5000000"))
@@ -367,7 +366,6 @@ def _where(fields: dict[str, Any]) -> tuple[str, list[Any]]:
 
 
 def main() -> None:
-    share_often()
     figures: dict[str, float | int | str] = {"rows": ROWS, "questions": QUESTIONS, "users": USERS,
                                              "load_before": os.getloadavg()[0]}
     found: dict[str, dict[str, float]] = {}
