@@ -19,6 +19,7 @@ from typing import Any
 
 from cloudevents.http.event import CloudEvent
 
+from services.notifier.main import callback, notify
 from services.reconciler.main import keep_dead_letter, reconcile
 from services.status_tracker.main import cancel, track
 from services.submit.main import submit
@@ -30,7 +31,8 @@ from shared.push import pushed
 from shared.runtime import Settings
 
 __all__ = [
-    "cache", "cancel", "consume", "ingest", "keep_dead_letter", "recache", "reconcile", "reingest", "submit", "track",
+    "cache", "callback", "cancel", "consume", "ingest", "keep_dead_letter", "notify", "recache", "reconcile",
+    "reingest", "submit", "track",
 ]
 
 PORTS = ("documents", "bus", "objects", "engine", "logs")
