@@ -9,7 +9,6 @@ import contextlib
 import socket
 import struct
 import threading
-import time
 from collections import Counter, defaultdict, deque
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -44,6 +43,7 @@ class Faults:
     def __init__(self) -> None:
         self.calls: Counter[str] = Counter()
         self._next: defaultdict[str, deque[Fault]] = defaultdict(deque)
+        self.ended = threading.Event()  # nothing waits any longer
 
     def plan(self, call: str, *faults: Fault) -> None:
         """For the next calls of that name, one each; forgets those planned before, and the count."""
@@ -75,7 +75,7 @@ class GrpcProxy(grpc.GenericRpcHandler):
 
     def _pass_on(self, method: str, metadata: Any, sent: Iterator[bytes], context: Any) -> Iterator[bytes]:
         fault = self.faults.met(method.rpartition("/")[2])
-        time.sleep(fault.wait_s)
+        self.faults.ended.wait(fault.wait_s)
         if fault.code and not fault.after:
             context.abort(fault.code, "planned")
         left = context.time_remaining()
@@ -94,6 +94,7 @@ class GrpcProxy(grpc.GenericRpcHandler):
             context.abort(error.code(), error.details())
 
     def stop(self) -> None:
+        self.faults.ended.set()
         self._server.stop(grace=None).wait()
         self._channel.close()
 
@@ -115,6 +116,7 @@ class HttpProxy(ThreadingHTTPServer):
         """A client that has given up is what these tests are about."""
 
     def stop(self) -> None:
+        self.faults.ended.set()
         self.shutdown()
         self.server_close()
 
@@ -126,7 +128,7 @@ class _Request(BaseHTTPRequestHandler):
     def _pass_on(self) -> None:
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
         fault = self.server.faults.met(self.command)
-        time.sleep(fault.wait_s)
+        self.server.faults.ended.wait(fault.wait_s)
         if fault.code == "reset" and not fault.after:
             self.close_connection = True
             return
