@@ -86,17 +86,23 @@ FAMILY = shell_pipeline(
 """Leaves the files of a folder as they are."""
 
 
+def family_files(stack: Stack, name: str, names: Sequence[str] = ("P", "M", "F")) -> str:
+    """The folder that `FAMILY` takes, with the family's VCF and the proband's reads; the reference is there, too."""
+    folder = f"samples/{name}/uploads"
+    for ending, content in zip(("", ".fai"), family_reference(), strict=True):
+        stack.ports.objects.write(stack.project, REFERENCE + ending, content)
+    bam, index = family_reads()
+    for file, content in (("calls.vcf", family_vcf(names)), ("p.bam", bam), ("p.bam.bai", index)):
+        stack.ports.objects.write(stack.project, f"{folder}/{file}", content)
+    return folder
+
+
 def ingested_family(
     stack: Stack, name: str = "Family 7", names: Sequence[str] = ("P", "M", "F")
 ) -> dict[str, Any]:
     """The document of the analysis, once its variants can be browsed."""
-    for ending, content in zip(("", ".fai"), family_reference(), strict=True):
-        stack.ports.objects.write(stack.project, REFERENCE + ending, content)
-    folder = f"samples/{paths.slug(name)}/uploads"
     register_pipeline(stack.ports, stack.project, FAMILY, by=ADA)
-    bam, index = family_reads()
-    for file, content in (("calls.vcf", family_vcf(names)), ("p.bam", bam), ("p.bam.bai", index)):
-        stack.ports.objects.write(stack.project, f"{folder}/{file}", content)
+    folder = family_files(stack, paths.slug(name), names)
     samples = [{"name": n, "role": role, "sex": sex} for n, (role, sex) in zip(names, ROLES, strict=True)]
     body = {"display_id": name, "pipeline": "family", "inputs": {"folder": folder}, "samples": samples}
     answer = stack.client.post("/analyses", json=body)

@@ -9,9 +9,12 @@ import pytest
 from playwright.sync_api import Browser
 
 from services.miner.auth.permissions import API, TABLE
+from shared.domain.member import Role
+from shared.steps.members import put_member
 from tests.flow.stack import ADA, Stack
 from tests.pages.browser import NARROW, WIDE, desk_of
 from tests.pages.every_page import FAILING, PAGES, addresses, furnished
+from tests.pages.family import NEEDLE
 
 NO_PAGES = {
     "/", "/healthz", "/openapi.json", "/static/{path}", "/docs", "/analyses/{analysis}/reads/contigs",
@@ -48,3 +51,34 @@ def test_every_page_of_the_permission_table_is_looked_at() -> None:
     paths = [path.partition("?")[0] for path in PAGES.values()]
     unseen = {page for page in pages if not any(re.fullmatch(re.sub(r"{.*?}", "[^/]+", page), p) for p in paths)}
     assert unseen == set()
+
+
+CONTROLS = re.compile(r"^(Cancel(?!led)|Rerun|Re-ingest|Create order|New order|Run\b|Save filter|Register)", re.I)
+FILES = re.compile(r"^(Download|Export|Reads and locus|Logs$)", re.I)
+PRESSABLE = "main :is(a[href], button:not([disabled]), summary):not([aria-disabled=true])"
+LOOKED_AT = (
+    "/analyses", "/analyses/family-7", "/analyses/wgs-1-a", "/analyses/family-7/outputs", "/orders", "/orders/family-7",
+    f"/orders/family-7/variants?inheritance=de_novo&variant={NEEDLE}", "/analyses/family-7/variants?sort=position",
+    "/samples", "/samples/s2", "/pipelines",
+)
+
+
+@pytest.mark.parametrize("role", [Role.DEMO_VIEWER, Role.VIEWER])
+def test_who_may_only_look_has_nothing_to_do_it_with(browser: Browser, house: Stack, role: Role) -> None:
+    """C75: what cannot be done is not there, or cannot be pressed; the API refuses it, too."""
+    email = f"{role}@lab.example"
+    put_member(house.ports, "demo", email, role, by="test")
+    with desk_of(browser, house, email) as desk:
+        for path in LOOKED_AT:
+            desk.go(path)
+            pressed = desk.page.locator(PRESSABLE).all_inner_texts()
+            found = [text for text in (each.strip() for each in pressed) if CONTROLS.match(text)]
+            assert found == [], (path, found)
+            if role is Role.DEMO_VIEWER:
+                assert [text for text in pressed if FILES.match(text.strip())] == [], path
+    with house.client_of(email) as client:
+        asked = [client.post("/analyses/family-7/cancel"), client.post("/analyses/family-7/rerun", json={}),
+                 client.post("/orders", json={"display_id": "x", "analyses": ["family-7"]})]
+        file = client.get("/analyses/family-7/outputs/calls.vcf")
+    assert [answer.status_code for answer in asked] == [403, 403, 403]
+    assert file.status_code == (403 if role is Role.DEMO_VIEWER else 200)
