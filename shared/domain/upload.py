@@ -1,7 +1,7 @@
 """A file that somebody sends in pieces: what it is to be, where it goes, and how it ended. Pure.
 
 The bytes go to a session of Cloud Storage, or of the local stack, which shows the object whole or not at all; this
-document says who began it, and lets it go on from any machine (docs/decisions/0022-samples-and-uploads.md).
+document says who began it, and lets it go on from any machine (docs/decisions/0023-samples-and-uploads.md).
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Files that are sent into a sample's folder, in pieces; and, on a local stack, where the pieces are sent to.
 
 The pieces go to a session of Cloud Storage, by its own protocol, and do not pass through this service. A local stack
-speaks the same protocol itself, so that a client knows one (docs/decisions/0022-samples-and-uploads.md).
+speaks the same protocol itself, so that a client knows one (docs/decisions/0023-samples-and-uploads.md).
 """
 
 from __future__ import annotations
