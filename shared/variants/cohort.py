@@ -19,10 +19,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import duckdb
-import pyarrow as pa
-import pyarrow.parquet as pq
-
 COHORT_VERSION = 1
 FOLDER = f"cohort/v{COHORT_VERSION}/"
 INDEX = f"cache/cohort/v{COHORT_VERSION}.json"
@@ -46,8 +42,6 @@ COLUMNS: Mapping[str, tuple[str, str]] = {
 """Name -> BigQuery's type, and what it is of the variant table (`{s}`: the sample's prefix; empty: its name)."""
 
 _DUCKDB = {"STRING": "VARCHAR", "INT64": "BIGINT", "FLOAT64": "DOUBLE"}
-_ARROW = {"STRING": pa.string(), "INT64": pa.int64(), "FLOAT64": pa.float64()}
-ARROW = pa.schema([(name, _ARROW[kind]) for name, (kind, _) in COLUMNS.items()])
 
 QUESTIONS: Mapping[str, str] = {
     # In how many samples of the laboratory an allele was seen, and how often; $key as in schema.py.
@@ -98,6 +92,12 @@ class TableBroken(ValueError):
 def write_cohort(table: Path, analysis: str, samples: Sequence[str], out: Path) -> None:
     """The cohort copy of a variant table; `samples` are its columns, none of them: no rows. The rows of each sample are
     by position. Raises TableBroken."""
+    import duckdb  # here: the reconciler, which calls this once an hour, starts without
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    kinds = {"STRING": pa.string(), "INT64": pa.int64(), "FLOAT64": pa.float64()}
+    schema = pa.schema([(name, kinds[kind]) for name, (kind, _) in COLUMNS.items()])
     parameters: dict[str, Any] = {"table": str(table), "analysis": analysis}
     parts = []
     for number, name in enumerate(samples):
@@ -110,21 +110,23 @@ def write_cohort(table: Path, analysis: str, samples: Sequence[str], out: Path) 
         parts.append(f"SELECT {columns} FROM read_parquet($table) WHERE {prefix}_carries")
     # DuckDB's own writer makes a column REQUIRED where it can prove it, which would be another schema in another file.
     if not parts:
-        pq.write_table(ARROW.empty_table(), out, compression="zstd")
+        pq.write_table(schema.empty_table(), out, compression="zstd")
         return
     within: dict[str, Any] = {"memory_limit": MEMORY, "temp_directory": str(out.parent)}
     try:
         with duckdb.connect(":memory:", config=within) as connection:
             found = connection.sql(" UNION ALL ".join(parts), params=parameters).to_arrow_reader(ROW_GROUP_ROWS)
-            with pq.ParquetWriter(out, ARROW, compression="zstd") as writer:
+            with pq.ParquetWriter(out, schema, compression="zstd") as writer:
                 for batch in found:
-                    writer.write_table(pa.Table.from_batches([batch]).cast(ARROW))
+                    writer.write_table(pa.Table.from_batches([batch]).cast(schema))
     except (duckdb.Error, pa.ArrowInvalid) as error:
         raise TableBroken(f"{table.name}: {error}") from error
 
 
 def ask(folders: Sequence[Path], question: str, parameters: Mapping[str, Any]) -> list[dict[str, Any]]:
     """One of QUESTIONS over every file in folders that hold what FOLDER holds. Raises KeyError for another one."""
+    import duckdb
+
     sql = QUESTIONS[question]
     files = sorted(str(file) for folder in folders for file in folder.glob("project=*/assembly=*/*.parquet"))
     if not files:

@@ -1,4 +1,4 @@
-"""`stack`: one whole stack for the pages of a module; `browser`: one Chromium for a test process."""
+"""`stack`: one whole stack for the pages of a module; `browser`: one Chromium."""
 
 from __future__ import annotations
 
@@ -14,8 +14,9 @@ expect.set_options(timeout=30_000)
 """A loaded machine with two cores is allowed for."""
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
+    """Not for the session: Playwright's event loop runs as long, and tests of others run theirs in this thread."""
     with browser_started() as browser:
         yield browser
 
