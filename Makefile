@@ -32,7 +32,7 @@ serve: $(STAMP)      ## the same stack, until Ctrl-C: API on 127.0.0.1:8000, sta
 
 test: $(STAMP)       ## every test; IFLOW_TEST_EXAMPLES=1 tries all examples of the universal rules, and not a quarter
 	@there=$$(mktemp -d -p $(SCRATCH)) && trap 'rm -rf "$$there"' EXIT && \
-	    TMPDIR=$$there $(BIN)/python -m pytest -n $(shell nproc) --dist worksteal
+	    PYTHONDONTWRITEBYTECODE= TMPDIR=$$there $(BIN)/python -m pytest -n $(shell nproc) --dist worksteal
 
 lint: $(STAMP)       ## style, types, and which room may import which
 	$(BIN)/ruff check .
