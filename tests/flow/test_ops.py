@@ -272,7 +272,8 @@ def test_a_final_analysis_outlives_its_job_and_batch_is_not_asked_about_it(lab: 
 
 
 def test_forty_hints_and_a_cancel_in_parallel_lose_no_change(lab: Lab, caplog: pytest.LogCaptureFixture) -> None:
-    """C83, embedded: handled in less than 10 s, the cancel request is there, and no error leaves a handler."""
+    """C83, embedded: handled in less than 10 s, the cancel request is there, and no error leaves a handler, but that
+    which says to come again: a log was written anew while another hint's tracker looked at it."""
     caplog.set_level(logging.WARNING)
     analysis = lab.start("c83")
     ready = threading.Barrier(41)
@@ -280,10 +281,14 @@ def test_forty_hints_and_a_cancel_in_parallel_lose_no_change(lab: Lab, caplog: p
 
     def at_once(action: Callable[[], object]) -> None:
         ready.wait()
-        try:
-            action()
-        except BaseException as error:
-            errors.append(error)
+        while True:
+            try:
+                action()
+            except Unavailable:
+                continue  # as the bus does
+            except BaseException as error:
+                errors.append(error)
+            return
 
     hints = [hint_event(analysis, number, ("QUEUED", "SCHEDULED", "RUNNING", "SUCCEEDED")[number % 4])
              for number in range(40)]
