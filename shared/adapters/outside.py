@@ -13,6 +13,7 @@ import ssl
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from functools import cached_property
 from typing import Self
 
 from shared.domain.callback import AddressRefused, Destination, destination, is_loopback, problem_with_address
@@ -46,7 +47,12 @@ class Outside:
         tls: ssl.SSLContext | None = None, answer_s: float = ANSWER_S,
     ) -> None:
         self._loopback, self._resolve, self._connect_to, self._answer_s = loopback, resolve, connect, answer_s
-        self._tls = tls or ssl.create_default_context()
+        self._given_tls = tls
+
+    @cached_property
+    def _tls(self) -> ssl.SSLContext:
+        """Loads every root certificate, which takes 30 ms: when the first message goes out, and once."""
+        return self._given_tls or ssl.create_default_context()
 
     def post(self, url: str, headers: Mapping[str, str], body: bytes) -> Answered:
         to = destination(url, loopback=self._loopback)

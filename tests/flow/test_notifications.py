@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import Iterator
 
 import httpx
 import pytest
 
 from services.cli.exits import Exit
+from services.notifier import main
+from shared.adapters.embedded.bus import Leased
+from shared.adapters.embedded.dispatcher import cloud_event
+from shared.domain.clock import iso
+from shared.domain.events import EventType, event_about
+from shared.steps.announce import message_of
+from tests.builders import T0
 from tests.flow.crash_life import VCF
 from tests.flow.pulled import Emulators
 from tests.flow.stack import Stack, stack_over
@@ -171,3 +179,17 @@ def test_a_projects_chat_is_told_what_it_asked_for_once_and_its_address_is_shown
     with stack.client_of("vic@lab.example", project) as vic:
         assert vic.get("/notifications").status_code == 403
         assert vic.post("/notifications/test", json={}).status_code == 403
+
+
+def test_a_process_has_one_courier_and_loads_no_certificates_for_who_wants_no_message(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each end of an analysis comes here: a context for TLS takes 30 ms, more than the whole analysis else."""
+    loaded: list[object] = []
+    create = ssl.create_default_context
+    monkeypatch.setattr(ssl, "create_default_context", lambda *given: loaded.append(given) or create(*given))
+    ended = event_about(EventType.SUCCEEDED, project="no-chat", subject="x", sequence=1, at=T0, data={})
+    for number in range(2):
+        main.notify(cloud_event(Leased(0, "notify", f"message-{number}", message_of(ended), iso(T0), 1)))
+    assert main._courier() is main._courier()
+    assert loaded == []
