@@ -10,3 +10,8 @@ SHARE = float(os.environ.get("IFLOW_TEST_EXAMPLES", "0.25"))
 
 def examples(full: int) -> int:
     return max(1, round(full * SHARE))
+
+
+def whole_or(whole: int, part: int) -> int:
+    """Where a quarter is still too long, or not to be had: `part`, and with IFLOW_TEST_EXAMPLES=1 the whole."""
+    return whole if SHARE >= 1 else part

@@ -15,12 +15,12 @@ import pytest
 from shared.adapters.embedded.documents import SqliteDocuments
 from shared.ports import Query
 from shared.topology import topology
-from tests.examples import examples
+from tests.examples import whole_or
 from tests.flow import crash_life
 
 CHUNKS = 4
-EACH = 1 if examples(4) >= 4 else 2
-"""Of the calls each one, or each second; IFLOW_TEST_EXAMPLES=1 is each."""
+EACH = whole_or(1, 2)
+"""Of the calls each one, or each second."""
 AT_ONCE = 2
 TRIES = 4
 """Functions run side by side, so that not every life takes every turn: the second read of a conflict, say."""

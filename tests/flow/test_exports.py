@@ -25,6 +25,7 @@ from services.cli.exits import Exit
 from services.cli.main import app
 from shared.steps.cohort import sync
 from shared.variants.cohort import FOLDER, ask
+from tests.examples import whole_or
 from tests.flow.proxy import RESET
 from tests.flow.stacks import PROJECT, Lab, ingesting_here, lab_over
 from tests.flow.test_orders import TRIO, create, ingest
@@ -74,7 +75,8 @@ def test_every_row_is_there_whatever_the_format(lab: Lab, of: str) -> None:
         "xlsx": lambda c: openpyxl.load_workbook(io.BytesIO(c))["Variants"].max_row - 1,
         "vcf.gz": lambda c: sum(not line.startswith(b"#") for line in gzip.decompress(c).splitlines()),
     }
-    for file_format in counts if of.startswith("orders") else ("tsv", "vcf.gz"):
+    few = () if of.startswith("orders") else ("csv", "jsonl", "parquet", "xlsx")[: whole_or(0, 4)]
+    for file_format in (each for each in counts if each not in few):
         answer, count = export(lab, file_format, of), counts[file_format]
         assert int(answer.headers["X-Row-Count"]) == count(answer.content) == ROWS, file_format
 
@@ -172,7 +174,9 @@ def cut_behind(address: str, size: int, *, reset: bool) -> Iterator[str]:
             thread.join()
 
 
-@pytest.mark.parametrize(("file_format", "reset"), [("tsv", True), ("vcf.gz", False), ("xlsx", True)])
+@pytest.mark.parametrize(("file_format", "reset"), [
+    ("tsv", True), ("vcf.gz", False), ("xlsx", True), ("tsv", False), ("vcf.gz", True), ("xlsx", False),
+][:whole_or(6, 3)])
 def test_a_connection_that_is_cut_at_half_is_an_error_and_not_a_shorter_file(
     lab: Lab, tmp_path: Path, file_format: str, reset: bool
 ) -> None:

@@ -17,6 +17,7 @@ from shared.domain.request import parse_request
 from shared.ports import Query, Update
 from shared.steps.accept import accept
 from shared.steps.register import register_pipeline
+from tests.examples import whole_or
 from tests.flow.planted import an_old_one, plant
 from tests.flow.pulled import Emulators
 from tests.flow.stack import Stack, bearer
@@ -42,8 +43,7 @@ def test_an_accepted_request_runs_to_its_end_and_says_where_it_is(stack: Stack) 
 
 
 def test_each_of_100_parallel_clients_reads_what_it_just_made_c02(stack: Stack, emulators: Emulators | None) -> None:
-    """On the emulators 25."""
-    count = 25 if emulators else 100
+    count = whole_or(100, 25) if emulators else 100
     write_faults(stack.batch_dir, Fault(quota=Quota()))  # none of them is to begin, so that each is queued for sure
 
     def make_and_read(number: int) -> tuple[str, int, str]:

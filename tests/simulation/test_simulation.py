@@ -9,15 +9,14 @@ import sys
 import pytest
 
 from shared.topology import topology
-from tests.examples import examples
+from tests.examples import whole_or
 from tests.simulation.functions import HANDLERS
 from tests.simulation.world import simulate
 
-SEEDS = examples(800)
-"""`make simulate` tries 2,000."""
+SEEDS = whole_or(2_000, 200)
 CHUNK = 50
 """Seeds of one test: small enough that pytest-xdist spreads them over the cores."""
-REPLAYED = 8
+REPLAYED = whole_or(20, 8)
 
 
 @pytest.mark.parametrize("first", range(0, SEEDS, CHUNK))
