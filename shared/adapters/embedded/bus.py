@@ -113,7 +113,7 @@ class SqliteBus:
         if self._db.connection().execute(due, (subscription, now)).fetchone() is None:
             return []  # most looks find nothing, and need not wait for the write lock to say so
         in_turn = f" AND {_IN_TURN}" if spec.ordering else ""
-        with self._db.transaction() as connection:
+        with self._db.transaction(on_disk=False) as connection:  # if undone, it is delivered once more
             self._drop_expired(connection, now)
             rows = connection.execute(
                 "UPDATE queue SET due_at = ?, attempts = attempts + 1 WHERE id IN (SELECT id FROM queue "
@@ -143,7 +143,7 @@ class SqliteBus:
             self._put(connection, self._topology.dead_letter_topic, dead_letter(leased, reason), uuid.uuid4().hex)
 
     def acknowledge(self, leased: Leased) -> None:
-        with self._db.transaction() as connection:
+        with self._db.transaction(on_disk=False) as connection:  # if undone, it is delivered once more
             connection.execute("DELETE FROM queue WHERE id = ?", (leased.row,))
         self.published.set()
 

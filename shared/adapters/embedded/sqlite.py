@@ -23,19 +23,21 @@ class Database:
         with self._writing:
             self.connection().executescript(schema)
 
-    def connection(self) -> sqlite3.Connection:
-        """This thread's own connection, in autocommit mode."""
-        found: sqlite3.Connection | None = getattr(self._local, "connection", None)
+    def connection(self, *, on_disk: bool = True) -> sqlite3.Connection:
+        """This thread's own connection, in autocommit mode; one for each kind of commit."""
+        name = "FULL" if on_disk else "NORMAL"
+        found: sqlite3.Connection | None = getattr(self._local, name, None)
         if found is None:
             found = sqlite3.connect(self._file, timeout=BUSY_TIMEOUT_S, isolation_level=None)
-            found.executescript("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;")
-            self._local.connection = found
+            found.executescript(f"PRAGMA journal_mode = WAL; PRAGMA synchronous = {name};")
+            setattr(self._local, name, found)
         return found
 
     @contextmanager
-    def transaction(self) -> Iterator[sqlite3.Connection]:
-        """Commits when the block ends, rolls back when it raises."""
-        connection = self.connection()
+    def transaction(self, *, on_disk: bool = True) -> Iterator[sqlite3.Connection]:
+        """Commits when the block ends, rolls back when it raises. `on_disk` waits for the disk; without, a power
+        failure (never the death of a process) may undo the last commits: https://www.sqlite.org/pragma.html"""
+        connection = self.connection(on_disk=on_disk)
         with self._writing:
             try:
                 connection.execute("BEGIN IMMEDIATE")
